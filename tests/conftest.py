@@ -1,0 +1,88 @@
+"""What tests share: the data folder, a real Kafka, a real Redis, names nobody else uses.
+
+Kafka: `VIGILIA_TEST_KAFKA` (host:port) if it is set, else one broker for the session from `tools/kafka/kafka.py`.
+Where neither can be had, a test is skipped with the reason; under CI=true it fails instead.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from streams.state.server import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def unavailable(reason: str) -> None:
+    """Skip the test, but fail under CI: there a missing part is a fault, not a circumstance."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no {SHARED_DATA}: real data are not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def kafka_tool() -> ModuleType:
+    """The module tools/kafka/kafka.py, for tests that need a broker of their own: `kafka_tool.Broker()`."""
+    path = ROOT / "tools" / "kafka" / "kafka.py"
+    spec = importlib.util.spec_from_file_location("vigilia_kafka_tool", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_tool: ModuleType) -> Iterator[str]:
+    """host:port of a real Kafka broker, one for the session. Take topic names from `unique`."""
+    given = os.environ.get("VIGILIA_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    broker = kafka_tool.Broker()
+    try:
+        broker.start()
+    except kafka_tool.Missing as error:
+        unavailable(f"no Kafka: {error}")
+    yield broker.bootstrap_servers
+    broker.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The embedded Redis, one for the session. Take monitor names from `unique`, or flush it yourself."""
+    from streams.state.server import RedisServer
+
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """`unique("orders")` gives a name for a topic, group or monitor that no other test, worker or run uses."""
+    counter = itertools.count()
+
+    def name(stem: str) -> str:
+        return f"{stem}-{os.getpid()}-{os.urandom(3).hex()}-{next(counter)}"
+
+    return name
