@@ -1,0 +1,172 @@
+"""The command `vigilia`: which commands there are, and what an error becomes.
+
+Commands are imported when they are called, so `vigilia --help` loads neither Faust nor onnxruntime. Each module of
+`streams.commands` named here has `command: click.Command`.
+
+Exit status: 0 done · 1 failed, or found what it looks for (`audit`, `doctor`) · 2 the operator must change something
+(`ConfigurationError`, wrong usage) · 70 a mistake in vigilia · 130 interrupted. A reader that goes away (`| head`) is
+no error worth a word.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from streams.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    NotAuthorised,
+    SettingsChanged,
+    StateConflict,
+    StateDirty,
+    StoreUnavailable,
+    TopicMissing,
+    VigiliaError,
+    WrongModel,
+)
+
+__all__ = ["COMMANDS", "HINTS", "cli", "main"]
+
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and its line in `vigilia --help` (a test holds it equal to the command's own)."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("streams.commands.demo", "Watch a generated year of reports go through."),
+    "run": Entry("streams.commands.run", "Read the source topics and raise alerts, until stopped."),
+    "load": Entry("streams.commands.load", "Send files of reports to a source topic."),
+    "replay": Entry("streams.commands.replay", "Run a monitor over past reports in a namespace of its own."),
+    "alerts": Entry("streams.commands.alerts", "Show the alerts, or follow them as they come."),
+    "explain": Entry("streams.commands.explain", "Show what an alert rests on."),
+    "classify": Entry("streams.commands.classify", "Read sentences on stdin, write drug-event findings on stdout."),
+    "parse": Entry("streams.commands.parse", "Write files of reports as canonical JSON on stdout."),
+    "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
+    "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
+    "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),
+}
+
+HINTS: dict[type[VigiliaError], str] = {
+    SettingsChanged: "give the monitor a new name, or go back to the settings its state was built with",
+    ConfigurationError: "change what the message names and run the command again",
+    WrongModel: "point VIGILIA_MODEL_FOLDER at the model that the monitor names, or name this one in the monitor",
+    BrokerUnavailable: "check that Kafka runs and VIGILIA_BOOTSTRAP_SERVERS names it; `vigilia doctor` tells more",
+    NotAuthorised: "check VIGILIA_SASL_USERNAME, VIGILIA_SASL_PASSWORD and the ACLs; `vigilia doctor` tells more",
+    TopicMissing: "create the topic as described, or let vigilia do it (VIGILIA_CREATE_TOPICS=true vigilia run)",
+    StoreUnavailable: "check that Redis runs and VIGILIA_REDIS_URL names it; `vigilia doctor` tells more",
+    StateDirty: "start `vigilia run`: it wipes the state and rebuilds it from the log",
+    StateConflict: "run `vigilia audit`; if it finds differences, empty the monitor's keys and start `vigilia run`",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, not when they are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All commands, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = importlib.import_module(entry.module).command
+        assert isinstance(command, click.Command), f"{entry.module}.command is no click command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("vigilia")
+    except PackageNotFoundError:
+        number = "unknown (run from a source tree that is not installed)"
+    click.echo(f"vigilia {number}")
+    ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+def cli() -> None:
+    """Watch Kafka streams of adverse-event reports and clinical notes, and raise drug-safety signals.
+
+    \b
+    See it work:      vigilia demo
+    Check the place:  vigilia doctor --monitor vaers
+    Run all day:      vigilia run --monitor vaers
+    Read the alerts:  vigilia alerts --follow
+
+    Services and credentials come from the environment: VIGILIA_BOOTSTRAP_SERVERS, VIGILIA_REDIS_URL and the others
+    that `vigilia doctor --help` lists.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line (default: `sys.argv`) and return the exit status."""
+    try:
+        result = cli.main(args, prog_name="vigilia", standalone_mode=False)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except VigiliaError as error:
+        _tell(error)
+        return error.exit_status
+    except Exception as error:  # noqa: BLE001 - the last line of defence: tells where, never what the data was
+        _tell_internal(error)
+        return INTERNAL_ERROR
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: VigiliaError) -> None:
+    click.echo(f"vigilia: {error.reason}: {' '.join(str(error).split())}", err=True)
+    hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)
+    if hint is not None:
+        click.echo(f"  what to do: {hint}", err=True)
+
+
+def _tell_internal(error: Exception) -> None:
+    """Say where it went wrong. The message of a foreign exception may quote a patient's report, so it stays out."""
+    click.echo(f"vigilia: a mistake in vigilia: {type(error).__name__}, raised at:", err=True)
+    for frame in traceback.extract_tb(error.__traceback__)[-8:]:
+        click.echo(f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}", err=True)
+    click.echo("  what to do: please report these lines; the message is left out, it may quote a report", err=True)
+
+
+def run() -> Any:
+    """Entry point of the script `vigilia`."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
