@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -80,7 +81,9 @@ def java() -> str:
     found = shutil.which("java", path=f"{home}/bin") if home else None
     found = found or shutil.which("java")
     if found is None:
-        raise Missing("no java on the path: a JRE 17 or newer is needed (Debian: apt-get install openjdk-17-jre-headless)")
+        raise Missing(
+            "no java on the path: a JRE 17 or newer is needed (Debian: apt-get install openjdk-17-jre-headless)"
+        )
     return found
 
 
@@ -96,7 +99,9 @@ def jars() -> Path:
         return folder
     maven = shutil.which("mvn")
     if maven is None:
-        raise Missing("no Kafka jars: set VIGILIA_KAFKA_JARS to a folder of them, or install Maven (apt-get install maven)")
+        raise Missing(
+            "no Kafka jars: set VIGILIA_KAFKA_JARS to a folder of them, or install Maven (apt-get install maven)"
+        )
     CACHE.mkdir(parents=True, exist_ok=True)
     # Into a folder of our own, then renamed: a second process never sees half of them.
     fetched = Path(tempfile.mkdtemp(prefix="jars-", dir=CACHE))
@@ -135,13 +140,20 @@ class Broker:
     """A broker in a process of its own, with its data in a temporary folder. A context manager.
 
     `stop()` and `kill()` keep data and ports, so `start()` brings the same broker back; `close()` deletes the data.
-    `properties` are added to the server's own.
+    `properties` are added to the server's own, `jvm_options` to the JVM's.
     """
 
-    def __init__(self, port: int = 0, properties: dict[str, str] | None = None, outlive_parent: bool = False) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        properties: dict[str, str] | None = None,
+        jvm_options: Sequence[str] = (),
+        outlive_parent: bool = False,
+    ) -> None:
         self.port, self._controller = free_ports(2)
         self.port = port or self.port
         self._properties = {**PROPERTIES, **(properties or {})}
+        self._jvm_options = jvm_options
         self._outlive_parent = outlive_parent
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -164,14 +176,18 @@ class Broker:
         return self._folder
 
     def start(self) -> Broker:
-        """Start and wait until clients are answered. Raises Missing, or RuntimeError with the end of the server's log."""
+        """Start and wait until it listens.
+
+        Raises Missing, or RuntimeError with the end of the server's log.
+        """
         runtime, classes = java(), jars()
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="vigilia-kafka-"))
             config = self._configure()
             self._format(runtime, classes, config)
         config = self._folder / "server.properties"
-        command = [runtime, *JVM, *_shared_classes(runtime, classes), "-cp", f"{classes}/*", "kafka.Kafka", str(config)]
+        options = [*JVM, *(self._jvm_options or _shared_classes(runtime, classes))]
+        command = [runtime, *options, "-cp", f"{classes}/*", "kafka.Kafka", str(config)]
         if not self._outlive_parent:
             command = [sys.executable, str(Path(__file__)), "exec", *command]
         with (self._folder / "server.log").open("ab") as log:
@@ -290,16 +306,11 @@ def make_archive() -> Path:
     archive = CACHE / f"classes-{_fingerprint(runtime, classes)}.jsa"
     if archive.exists():
         return archive
-    with Broker() as broker:
-        broker.kill()
-        part = CACHE / f"classes-{os.getpid()}.part"
-        command = [runtime, *JVM, f"-XX:ArchiveClassesAtExit={part}", "-cp", f"{classes}/*", "kafka.Kafka"]
-        with (broker.folder / "server.log").open("ab") as log:
-            process = subprocess.Popen([*command, str(broker.folder / "server.properties")], stdout=log, stderr=log)
-        broker._process = process
-        broker._await_ready()
+    part = CACHE / f"classes-{os.getpid()}.part"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with Broker(jvm_options=[f"-XX:ArchiveClassesAtExit={part}"]) as broker:
         broker.stop(60)
-        part.rename(archive)
+    part.rename(archive)
     return archive
 
 
@@ -308,9 +319,14 @@ def make_archive() -> Path:
 STATE = CACHE / "running.json"
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _run(port: int) -> int:
     with Broker(port) as broker:
-        print(broker.bootstrap_servers, flush=True)
+        _say(broker.bootstrap_servers)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             signal.pause()
@@ -323,12 +339,12 @@ def _start(port: int) -> int:
     if STATE.exists():
         known = json.loads(STATE.read_text("utf-8"))
         if _is_ours(known["pid"]):
-            print(known["bootstrap_servers"])
+            _say(known["bootstrap_servers"])
             return 0
     broker = Broker(port, outlive_parent=True).start()
     known = {"pid": broker.pid, "bootstrap_servers": broker.bootstrap_servers, "folder": str(broker.folder)}
     STATE.write_text(json.dumps(known), "utf-8")
-    print(broker.bootstrap_servers)
+    _say(broker.bootstrap_servers)
     return 0
 
 
@@ -372,9 +388,9 @@ def main(arguments: list[str]) -> int:
             return _start(options.port)
         if options.command == "stop":
             return _stop()
-        print(jars() if options.command == "fetch" else make_archive())
+        _say(str(jars() if options.command == "fetch" else make_archive()))
     except (Missing, RuntimeError) as error:
-        print(f"kafka.py: {error}", file=sys.stderr)
+        sys.stderr.write(f"kafka.py: {error}\n")
         return 1
     return 0
 
