@@ -1,0 +1,315 @@
+"""The alerts topic as a typed async iterator: `AlertStream`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+import msgspec
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.errors import NotAuthorised, SchemaMismatch, TransportError
+from streams.events import Alert, decode_alert
+from streams.settings import Settings
+from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, translate
+from streams.subscribers.revisions import AlertFilter, Revisions
+
+__all__ = ["AlertStream"]
+
+POLL_SECONDS = 0.25  # how long a stream that is closed may wait for its last fetch
+BATCH = 500
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Partition:
+    """What is known of one partition while it is ours. `taken` is the offset that a commit would write."""
+
+    number: int
+    start: int  # below it records only tell which revisions are known already
+    end: int  # the end when the stream was opened
+    taken: int
+    committed: int
+    alive: bool = True
+    done: bool = False
+    revisions: Revisions = field(default_factory=Revisions)
+
+
+class AlertStream:
+    """Alerts as they are raised, updated and withdrawn, each as an `Alert`.
+
+    ```python
+    async with AlertStream(settings, group="safety-desk", drug="RV") as stream:
+        async for alert in stream:
+            print(alert.state, alert.drug, alert.event, alert.cases)
+    ```
+
+    Revisions: an alert's newest revision counts, by `streams.events.rank`; a lower one that arrives later is hidden,
+    also after a restart (the compacted topic is read from its beginning to know what came before).
+
+    Position: with `group` the stream goes on where the group stopped, and several members share the partitions. An
+    alert counts as taken when the next one is asked for, so one that was being handled when the process died comes
+    again. To leave the loop with the last alert taken, call `commit()` first. Without a group, or for a new one,
+    `from_start` says whether the alerts that are there come first or only what is published from now on.
+
+    `follow=False` ends at the end offsets found at the start and gives the newest revision of each alert, in order of
+    (bucket, id); a group's position moves when all have been taken.
+
+    A record that is no alert raises SchemaMismatch naming its coordinates; a group's position stays before it, unless
+    the caller asks for the next alert all the same. With `unreadable="skip"` it is logged and passed over.
+
+    Raises TopicMissing, NotAuthorised, BrokerUnavailable; while following, a broker that goes away is waited for.
+    One task may iterate at a time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        group: str | None = None,
+        from_start: bool = True,
+        follow: bool = True,
+        drug: str | None = None,
+        event: str | None = None,
+        level: Literal["early", "strong"] | None = None,
+        state: str | Collection[str] | None = None,
+        monitor: str | None = None,
+        unreadable: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        states = None if state is None else frozenset([state] if isinstance(state, str) else state)
+        self._filter = AlertFilter(drug, event, level, states, monitor)
+        self._settings = settings
+        self._topic = settings.alerts_topic
+        self._group = group
+        self._from_start = from_start
+        self._follow = follow
+        self._unreadable = unreadable
+        self._partitions: dict[int, _Partition] = {}
+        self._buffer: deque[tuple[_Partition, int, Alert | SchemaMismatch | None]] = deque()
+        self._handed: tuple[_Partition, int] | None = None
+        self._fetch: asyncio.Future[list[Message]] | None = None
+        self._failure: TransportError | None = None
+        self._newest: deque[Alert] | None = None
+        self._rebalanced = False
+        self._thread = ThreadPoolExecutor(1, "alerts")
+        self._consumer = Consumer(
+            {
+                **settings.kafka(),
+                "group.id": group or "vigilia-alert-readers",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": not follow,
+                "auto.offset.reset": "earliest",
+                "error_cb": self._on_error,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._run(self._open)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._group is not None:
+                await self._run(self._commit_taken)
+        finally:
+            await self._close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Alert:
+        if not self._follow:
+            return await self._next_of_newest()
+        self._take()
+        while True:
+            while self._buffer:
+                partition, offset, alert = self._buffer.popleft()
+                if not partition.alive:
+                    continue
+                if isinstance(alert, SchemaMismatch):
+                    raise alert
+                self._handed = (partition, offset)
+                if alert is not None:
+                    return alert
+                self._take()
+            if self._group is not None:
+                await self._run(self._commit_taken)
+            self._sort_in(await self._batch())
+
+    async def commit(self) -> None:
+        """Count the alert handed over last as taken, and write the group's position. Without a group: nothing."""
+        if self._newest is None or not self._newest:
+            self._take()
+        if self._group is not None:
+            await self._run(self._commit_taken)
+
+    # -------------------------------------------------------------- iteration
+
+    def _take(self) -> None:
+        if self._handed is not None:
+            partition, offset = self._handed
+            partition.taken = offset + 1
+            self._handed = None
+
+    async def _batch(self) -> list[Message]:
+        """One fetch. It outlives a cancelled `__anext__` (asyncio.wait_for), or its messages would be lost."""
+        if self._fetch is None:
+            self._fetch = asyncio.get_running_loop().run_in_executor(self._thread, self._consume)
+        messages = await asyncio.shield(self._fetch)
+        self._fetch = None
+        return messages
+
+    def _sort_in(self, messages: list[Message]) -> None:
+        for message in messages:
+            partition = self._partitions.get(message.partition())
+            if partition is None:
+                continue
+            error = message.error()
+            if error is not None:
+                if error.code() != PARTITION_EOF:
+                    raise translate(error, f"topic {self._topic}")
+                partition.done = True
+                continue
+            if not self._follow and message.offset() + 1 >= partition.end:
+                partition.done = True
+                if message.offset() >= partition.end:
+                    continue
+            alert = self._newer(partition, message)
+            if message.offset() >= partition.start:
+                self._buffer.append((partition, message.offset(), alert))
+
+    def _newer(self, partition: _Partition, message: Message) -> Alert | SchemaMismatch | None:
+        """The alert of a message, if it is a newer revision than those seen and passes the filter."""
+        value = message.value()
+        if value is None:  # a tombstone: the alert is forgotten
+            partition.revisions.forget((message.key() or b"").decode("utf-8", "replace"))
+            return None
+        try:
+            alert = decode_alert(value)
+        except msgspec.DecodeError as error:
+            where = f"{self._topic}/{message.partition()}/{message.offset()}"
+            if self._unreadable == "raise":
+                return SchemaMismatch(f"{where} holds no alert ({type(error).__name__})")
+            log.warning("unreadable_alert", at=where, error=type(error).__name__)
+            return None
+        news = partition.revisions.offer(alert, message.offset(), value)
+        return alert if news and self._filter.matches(alert) else None
+
+    async def _next_of_newest(self) -> Alert:
+        if self._newest is None:
+            while not all(partition.done for partition in self._partitions.values()):
+                self._sort_in(await self._batch())
+            self._newest = deque(self._select_newest())
+        if self._newest:
+            return self._newest.popleft()
+        for partition in self._partitions.values():
+            partition.taken = max(partition.taken, partition.end)
+        raise StopAsyncIteration
+
+    def _select_newest(self) -> list[Alert]:
+        for entry in self._buffer:
+            if isinstance(entry[2], SchemaMismatch):
+                self._buffer.remove(entry)
+                raise entry[2]
+        newest = [
+            alert
+            for partition, offset, alert in self._buffer
+            if isinstance(alert, Alert) and partition.revisions.is_newest(alert, offset)
+        ]
+        self._buffer.clear()
+        return sorted(newest, key=lambda alert: (alert.bucket, alert.id))
+
+    # -------------------------------------------------------------- in the consumer's thread
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _on_error(self, error: KafkaError) -> None:
+        failure = translate(error, f"Kafka at {self._settings.bootstrap_servers}")
+        if isinstance(failure, NotAuthorised):
+            self._failure = failure
+        log.warning("kafka_error", error=error.name())
+
+    def _open(self) -> None:
+        try:
+            metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            raise self._failure or translate(error.args[0], f"Kafka at {self._settings.bootstrap_servers}") from None
+        if metadata.error is not None:
+            raise translate(metadata.error, f"topic {self._topic}")
+        if self._group is not None and self._follow:
+            self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        else:
+            self._on_assign(self._consumer, [TopicPartition(self._topic, p) for p in sorted(metadata.partitions)])
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        """Read from the beginning; what lies before the position only tells which revisions are known."""
+        try:
+            committed = {tp.partition: -1 for tp in assigned}
+            if self._group is not None:
+                committed = {tp.partition: tp.offset for tp in consumer.committed(assigned, timeout=REQUEST_SECONDS)}
+            for tp in assigned:
+                low, high = consumer.get_watermark_offsets(tp, timeout=REQUEST_SECONDS)
+                position = committed[tp.partition]
+                start = position if position >= 0 else (low if self._from_start else high)
+                self._partitions[tp.partition] = _Partition(
+                    tp.partition, start, high, start, position, done=low == high
+                )
+        except KafkaException as error:
+            self._failure = translate(error.args[0], f"topic {self._topic}")
+            return
+        consumer.assign([TopicPartition(self._topic, tp.partition, OFFSET_BEGINNING) for tp in assigned])
+        self._rebalanced = self._group is not None and self._follow
+
+    def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._commit_taken()
+        for tp in revoked:
+            partition = self._partitions.pop(tp.partition, None)
+            if partition is not None:
+                partition.alive = False
+
+    def _consume(self) -> list[Message]:
+        messages: list[Message] = self._consumer.consume(BATCH, POLL_SECONDS)
+        if self._failure is not None:
+            raise self._failure
+        if self._rebalanced:  # some of them may have been fetched for the assignment before: begin anew
+            self._rebalanced = False
+            self._consumer.assign(
+                [TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in self._partitions]
+            )
+            return []
+        return messages
+
+    def _commit_taken(self) -> None:
+        moved = [p for p in list(self._partitions.values()) if p.taken > max(p.committed, 0)]
+        if not moved:
+            return
+        offsets = [TopicPartition(self._topic, p.number, p.taken) for p in moved]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() in REBALANCED:  # the next owner hands these alerts out again
+                return
+            raise translate(error.args[0], f"group {self._group}") from None
+        for partition, offset in zip(moved, offsets, strict=True):
+            partition.committed = offset.offset
+
+    async def _close(self) -> None:
+        await self._run(self._consumer.close)
+        self._thread.shutdown()

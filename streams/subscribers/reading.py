@@ -1,0 +1,152 @@
+"""A topic read once, from its beginning to the end it has now, by a plain consumer without a group."""
+
+# ruff: noqa: SLF001 - the names of librdkafka's own error codes begin with an underscore
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.errors import BrokerUnavailable, NotAuthorised, TopicMissing, TransportError
+from streams.settings import Settings
+
+__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "translate"]
+
+REQUEST_SECONDS = 10.0
+STALLED_SECONDS = 30.0
+PARTITION_EOF = KafkaError._PARTITION_EOF
+REBALANCED = {  # a commit that fails so: the partition's next owner repeats what was not committed
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._ASSIGNMENT_LOST,
+    KafkaError._STATE,
+    KafkaError._NO_OFFSET,
+}
+UNREACHABLE = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+}
+REFUSED = {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+
+
+def translate(error: KafkaError, what: str) -> TransportError:
+    """The error of our tree for one of librdkafka's. `what` says which server, topic or group it is about."""
+    message = f"{what}: {error.str()} ({error.name()})"
+    if error.code() in REFUSED:
+        return NotAuthorised(message)
+    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return TopicMissing(f"{what} does not exist")
+    if error.code() in UNREACHABLE:
+        return BrokerUnavailable(message)
+    return TransportError(message)
+
+
+class TopicReader:
+    """Messages of one topic up to the end offsets taken when it was opened. A context manager.
+
+    `ends` are these offsets, `starts` the first ones that are still there. Raises TopicMissing, NotAuthorised,
+    BrokerUnavailable; a broker that stalls for 30 s while reading is BrokerUnavailable too.
+    """
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = topic
+        self.starts: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        self._refusal: TransportError | None = None
+        self._where = f"Kafka at {settings.bootstrap_servers}"
+        self._consumer = Consumer(
+            {
+                **settings.kafka(),
+                "group.id": "vigilia-readers",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "error_cb": self._on_error,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+
+    def __enter__(self) -> TopicReader:
+        try:
+            metadata = self._consumer.list_topics(self.topic, timeout=REQUEST_SECONDS).topics[self.topic]
+            if metadata.error is not None:
+                raise translate(metadata.error, f"topic {self.topic}")
+            for number in sorted(metadata.partitions):
+                partition = TopicPartition(self.topic, number)
+                low, high = self._consumer.get_watermark_offsets(partition, timeout=REQUEST_SECONDS)
+                self.starts[number], self.ends[number] = low, high
+        except KafkaException as error:
+            self._consumer.close()
+            raise self._refusal or translate(error.args[0], self._where) from None
+        except TransportError:
+            self._consumer.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def _on_error(self, error: KafkaError) -> None:
+        found = translate(error, self._where)
+        if isinstance(found, NotAuthorised):
+            self._refusal = found
+
+    def messages(self, start: Mapping[int, int] | None = None, batch: int = 1000) -> Iterator[Message]:
+        """Every message of every partition up to its end, in order of offset within a partition.
+
+        `start` gives the first offset wanted of a partition; without it all that is there.
+        """
+        first = {p: max(self.starts[p], (start or {}).get(p, 0)) for p in self.ends}
+        open_partitions = {p for p, offset in first.items() if offset < self.ends[p]}
+        self._consumer.assign([TopicPartition(self.topic, p, first[p]) for p in sorted(open_partitions)])
+        silent = 0.0
+        while open_partitions:
+            got = self._consumer.consume(batch, 0.5)
+            silent = 0.0 if got else silent + 0.5
+            if self._refusal is not None or silent >= STALLED_SECONDS:
+                raise self._refusal or BrokerUnavailable(f"{self._where} gave nothing of {self.topic} for 30 s")
+            for message in got:
+                error = message.error()
+                if error is None:
+                    if message.partition() in open_partitions and message.offset() < self.ends[message.partition()]:
+                        yield message
+                    if message.offset() + 1 >= self.ends[message.partition()]:
+                        open_partitions.discard(message.partition())
+                elif error.code() == PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                elif error.code() not in UNREACHABLE:
+                    raise translate(error, f"topic {self.topic}")
+        self._consumer.unassign()
+
+    def message_at(self, partition: int, offset: int) -> Message | None:
+        """The message at these coordinates, or None if it is not there (any more)."""
+        if not self.starts.get(partition, 0) <= offset < self.ends.get(partition, 0):
+            return None
+        self._consumer.assign([TopicPartition(self.topic, partition, offset)])
+        try:
+            for _ in range(int(STALLED_SECONDS / 0.5)):
+                for message in self._consumer.consume(1, 0.5):
+                    error = message.error()
+                    if error is None:
+                        return message if message.offset() == offset else None
+                    if error.code() == PARTITION_EOF:
+                        return None
+                    if error.code() not in UNREACHABLE:
+                        raise translate(error, f"topic {self.topic}")
+        finally:
+            self._consumer.unassign()
+        raise BrokerUnavailable(f"{self._where} gave nothing of {self.topic} for 30 s")
