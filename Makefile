@@ -1,0 +1,71 @@
+# make help lists the targets. Each installs what it needs by itself; the second time that takes a second.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test lint format bench kafka notes train lock schemas plot clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vigilia needs Python 3.11 or newer; say which with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+# A stamp holds a target's locked requirements; a changed lock or pyproject.toml installs again.
+.venv/.product: requirements/product.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements/product.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.lock .venv/.product
+	$(BIN)/python -m pip install --quiet -r requirements/dev.lock
+	@touch $@
+
+install: .venv/.product ## make .venv with the command vigilia in it (no torch)
+
+install-dev: .venv/.dev ## the same with what tests, lint, training and benchmarks need
+
+demo: .venv/.product ## watch a generated year of reports and notes raise its planted signal
+	$(BIN)/vigilia demo
+
+test: .venv/.dev ## the whole suite, on a real Kafka, Redis and classifier
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev ## formatting, style, types, import rules, compose file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	tools/check-compose
+
+format: .venv/.dev ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev ## throughput, latency and memory beside bare limits; writes bench/latest.json
+	$(BIN)/python -m bench
+
+kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
+	$(BIN)/python tools/kafka/kafka.py run
+
+train: .venv/.dev ## fit, evaluate and export the classifier (about 40 minutes on 2 cores, needs ../shared/data)
+	$(BIN)/python -m training
+
+notes: .venv/.dev ## real notes through the classifier: pairs against the corpus, false alarms (needs ../shared/data)
+	$(BIN)/python -m bench.notes
+
+schemas: .venv/.product ## write docs/schemas from the types
+	$(BIN)/python -m streams.intake.schemas
+
+plot: .venv/.dev ## the README's picture, from a run of the demo
+	$(BIN)/python -m bench.plot
+
+lock: .venv/bin/python ## resolve pyproject.toml anew into requirements/*.lock
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --no-annotate --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --all-extras -o requirements/dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --no-annotate --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c requirements/dev.lock -o requirements/product.lock pyproject.toml
+
+clean: ## remove .venv and caches
+	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
