@@ -39,6 +39,7 @@ class Batch:
     effect_labels: Tensor
 
     def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
         return Batch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
@@ -83,7 +84,9 @@ def collate(items: Sequence[Encoded], pad_id: int = 0) -> Batch:
     )
 
 
-def shuffled_batches(items: Sequence[Encoded], size: int, rng: random.Random, window: int = 50) -> Iterator[list[Encoded]]:
+def shuffled_batches(
+    items: Sequence[Encoded], size: int, rng: random.Random, window: int = 50
+) -> Iterator[list[Encoded]]:
     """All items once, in random batches whose members are of about equal length.
 
     Shuffle, sort by length within windows of `window` batches, cut, shuffle the batches.

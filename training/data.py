@@ -50,6 +50,7 @@ class Sentence:
 
     @property
     def spans_known(self) -> bool:
+        """Whether the corpus marks drugs and effects here."""
         return bool(self.drugs or self.effects)
 
 

@@ -65,6 +65,7 @@ class Log:
         self._start = time.monotonic()
 
     def __call__(self, event: str, **values: float | int | str) -> None:
+        """Write one record."""
         record = {"event": event, "seconds": round(time.monotonic() - self._start, 1), **values}
         if self._file:
             self._file.write(json.dumps(record) + "\n")
@@ -73,6 +74,7 @@ class Log:
             print("  ".join(f"{key}={value}" for key, value in record.items()), file=sys.stderr, flush=True)
 
     def close(self) -> None:
+        """Close the file."""
         if self._file:
             self._file.close()
 
@@ -83,7 +85,9 @@ def loss_of(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, span_weight: f
     loss = functional.binary_cross_entropy_with_logits(sentence.squeeze(-1), batch.positive)
     if bool((batch.drug_labels != IGNORED).any()):
         for logits, labels in ((drug, batch.drug_labels), (effect, batch.effect_labels)):
-            loss = loss + span_weight * functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+            loss = loss + span_weight * functional.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED
+            )
     return loss
 
 
@@ -123,13 +127,20 @@ def train_stage(
                 outputs = model(batch.input_ids, batch.attention_mask)
             loss = loss_of(outputs, batch, recipe.span_weight)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
             if len(losses) % 50 == 0:
-                log("step", stage=stage.name, epoch=epoch, step=len(losses), steps=steps, loss=round(sum(losses[-50:]) / 50, 4))
+                log(
+                    "step",
+                    stage=stage.name,
+                    epoch=epoch,
+                    step=len(losses),
+                    steps=steps,
+                    loss=round(sum(losses[-50:]) / 50, 4),
+                )
     return losses
 
 
@@ -143,7 +154,13 @@ def fit(data: Path, out: Path, recipe: Recipe, base: Path | None = None) -> Path
     tokenizer = read_tokenizer(folder / "tokenizer.json", recipe.max_length)
     ade = split_ade(load_ade(data / "ade_corpus_v2"), recipe.fold)
     patients = split_psytar(data / "psytar")
-    log("data", training=len(ade.training), development=len(ade.development), psytar=len(patients.training), **ade.removed)
+    log(
+        "data",
+        training=len(ade.training),
+        development=len(ade.development),
+        psytar=len(patients.training),
+        **ade.removed,
+    )
     model = from_base(folder).to("cuda" if torch.cuda.is_available() else "cpu")
     for stage in recipe.stages:
         chosen = stage_sentences(ade.training, stage.negatives, rng) + (patients.training if stage.psytar else [])

@@ -27,7 +27,7 @@ class BaseModelError(RuntimeError):
     """The base model is missing, or its bytes are not those the recipe was measured with."""
 
 
-class AdverseEventModel(nn.Module):
+class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch may be absent where types are checked
     """Encoder plus three linear heads. The sentence head reads [CLS] and the mean of all pieces together."""
 
     def __init__(self, encoder: nn.Module, width: int, dropout: float = 0.1) -> None:

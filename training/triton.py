@@ -1,0 +1,101 @@
+"""Triton's side of the artefact: `config.pbtxt` (GPU), `configs/cpu.pbtxt` (`--model-config-name=cpu`), warm-up data.
+
+The text is checked against a real server in `../shared/notes/triton.md`'s manner when Triton is wired in; here it is
+written so that it can't disagree with the graph: shapes and limits come from the same constants.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+MAX_BATCH = 64
+MAX_PIECES = 96
+WARM_UP_PIECES = 32
+WARM_UP_FOLDER = "warmup"  # Triton looks for input_data_file in this folder of the model
+
+_TENSORS = """\
+name: "adverse_event"
+backend: "onnxruntime"
+max_batch_size: {batch}
+input [
+  {{ name: "input_ids" data_type: TYPE_INT64 dims: [ -1 ] }},
+  {{ name: "attention_mask" data_type: TYPE_INT64 dims: [ -1 ] }}
+]
+output [
+  {{ name: "sentence" data_type: TYPE_FP32 dims: [ 1 ] }},
+  {{ name: "drug" data_type: TYPE_FP32 dims: [ -1, 3 ] }},
+  {{ name: "effect" data_type: TYPE_FP32 dims: [ -1, 3 ] }}
+]
+dynamic_batching {{
+  preferred_batch_size: [ 16, 32, 64 ]
+  max_queue_delay_microseconds: 500
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: 5000000
+    allow_timeout_override: true
+    max_queue_size: 256
+  }}
+}}
+response_cache {{ enable: false }}
+model_warmup [
+  {{
+    name: "a real sentence"
+    batch_size: 1
+    inputs {{
+      key: "input_ids"
+      value: {{ data_type: TYPE_INT64 dims: [ {warm} ] input_data_file: "input_ids" }}
+    }}
+    inputs {{
+      key: "attention_mask"
+      value: {{ data_type: TYPE_INT64 dims: [ {warm} ] input_data_file: "attention_mask" }}
+    }}
+  }}
+]
+"""
+
+_CPU = """\
+instance_group [ { count: 1 kind: KIND_CPU } ]
+parameters { key: "intra_op_thread_count" value: { string_value: "2" } }
+parameters { key: "session.intra_op.allow_spinning" value: { string_value: "0" } }
+"""
+
+_GPU = """\
+instance_group [ {{ count: 1 kind: KIND_GPU }} ]
+optimization {{
+  execution_accelerators {{
+    gpu_execution_accelerator: [
+      {{
+        name: "tensorrt"
+        parameters {{ key: "precision_mode" value: "FP16" }}
+        parameters {{ key: "max_workspace_size_bytes" value: "4294967296" }}
+        parameters {{ key: "trt_engine_cache_enable" value: "1" }}
+        parameters {{ key: "trt_engine_cache_path" value: "/var/cache/vigilia/tensorrt" }}
+        parameters {{ key: "trt_timing_cache_enable" value: "1" }}
+        parameters {{ key: "trt_layer_norm_fp32_fallback" value: "1" }}
+        parameters {{ key: "trt_profile_min_shapes" value: "input_ids:1x8,attention_mask:1x8" }}
+        parameters {{ key: "trt_profile_opt_shapes" value: "input_ids:32x32,attention_mask:32x32" }}
+        parameters {{ key: "trt_profile_max_shapes" value: "input_ids:{largest},attention_mask:{largest}" }}
+      }}
+    ]
+  }}
+}}
+"""
+
+
+def write_configurations(folder: Path, warm_ids: list[int] | None = None) -> None:
+    """Write both configurations and the warm-up tensors; `warm_ids` are real ids of a sentence (padded with 0)."""
+    tensors = _TENSORS.format(batch=MAX_BATCH, warm=WARM_UP_PIECES)
+    gpu = _GPU.format(largest=f"{MAX_BATCH}x{MAX_PIECES}")
+    (folder / "configs").mkdir(parents=True, exist_ok=True)
+    (folder / "config.pbtxt").write_text(tensors + gpu, encoding="utf-8")
+    (folder / "configs" / "cpu.pbtxt").write_text(tensors + _CPU, encoding="utf-8")
+    ids = np.zeros(WARM_UP_PIECES, dtype=np.int64)
+    given = (warm_ids or [1])[:WARM_UP_PIECES]
+    ids[: len(given)] = given
+    mask = (np.arange(WARM_UP_PIECES) < len(given)).astype(np.int64)
+    warm = folder / WARM_UP_FOLDER
+    warm.mkdir(exist_ok=True)
+    (warm / "input_ids").write_bytes(ids.astype("<i8").tobytes())
+    (warm / "attention_mask").write_bytes(mask.astype("<i8").tobytes())
