@@ -198,8 +198,9 @@ class Versions(Struct, frozen=True):
 class Alert(Struct, frozen=True):
     """One revision of an alert. Revisions of an id are ordered by `rank(alert)`; readers ignore a lower one.
 
-    `bucket` is the bucket whose close (or, while provisional, whose open content) made this revision; `raised_at` is
-    the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
+    `bucket` is the bucket whose close (or, while provisional, whose open content) made this revision; `decided` the one
+    up to which cases, table and statistic count: an earlier one after a follow-up, which changes no count. `raised_at`
+    is the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
     `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
     `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals.
     """
@@ -214,6 +215,7 @@ class Alert(Struct, frozen=True):
     status: Status
     raised_at: str
     bucket: int
+    decided: int
     cases: int
     table: Table
     statistic: float

@@ -57,6 +57,7 @@ class Monitor(_Frozen):
     max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
     alarms: AlarmSettings = AlarmSettings()
+    replay_of: str | None = Field(None, description="Set by a replay: the monitor whose name its alerts carry.")
 
     @model_validator(mode="after")
     def _distinct_topics(self) -> Monitor:
@@ -64,6 +65,11 @@ class Monitor(_Frozen):
         if len(set(topics)) != len(topics):
             raise ValueError("a topic is named twice in sources")
         return self
+
+    @property
+    def title(self) -> str:
+        """The name that alerts carry: a replay's alerts equal those of the monitor it repeats, byte for byte."""
+        return self.replay_of or self.name
 
     @property
     def assessments_topic(self) -> str:
@@ -92,13 +98,13 @@ class Monitor(_Frozen):
 
     @cached_property
     def settings_hash(self) -> str:
-        """SHA-256 prefix over every setting that can change an alert (all but the name)."""
-        content = self.model_dump_json(exclude={"name"})
+        """SHA-256 prefix over every setting that can change an alert (all but the names)."""
+        content = self.model_dump_json(exclude={"name", "replay_of"})
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def renamed(self, name: str) -> Monitor:
-        """The same monitor in another namespace, as a replay needs it."""
-        return Monitor.model_validate({**self.model_dump(), "name": name})
+    def replayed_as(self, name: str) -> Monitor:
+        """The same monitor in another namespace."""
+        return self.model_copy(update={"name": name, "replay_of": self.title})
 
 
 def shipped_monitors() -> list[str]:
