@@ -3,7 +3,8 @@
 ```
 VigiliaError
 ├── ConfigurationError        the operator must change something; exit status 2
-│   └── SettingsChanged       a monitor name is reused with other settings
+│   ├── SettingsChanged       a monitor name is reused with other settings
+│   └── TooManyPairs          more drug-event pairs are watched than the false-alarm budget was set for
 ├── InputError                this message can't be used; it becomes a dead letter
 │   ├── Unreadable            not JSON, not UTF-8, empty, truncated, nested too deep
 │   ├── SchemaMismatch        readable, but a field is missing, of the wrong type or out of range
@@ -53,6 +54,7 @@ __all__ = [
     "StateError",
     "StoreUnavailable",
     "TooLarge",
+    "TooManyPairs",
     "TopicMissing",
     "TransportError",
     "Unavailable",
@@ -82,6 +84,12 @@ class SettingsChanged(ConfigurationError):
     """A monitor name is used with settings other than those its state was built with."""
 
     reason = "settings_changed"
+
+
+class TooManyPairs(ConfigurationError):
+    """More drug-event pairs are watched than the monitor's K: its false-alarm budget would no longer hold."""
+
+    reason = "too_many_pairs"
 
 
 class InputError(VigiliaError):

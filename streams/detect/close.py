@@ -1,0 +1,329 @@
+"""The close of a bucket, pure: state and the bucket's totals in, alarms and a change of state out.
+
+Four steps, so that what must be fetched from outside is fetched between them and nothing is changed before the commit:
+
+1. `missing(totals)` names the drugs whose state must be loaded first.
+2. `evaluate(totals)` gives the pairs that fire. It changes nothing, so it also serves open buckets (provisional
+   alarms), then with `only` the drugs touched since the last look.
+3. `judge(evaluation, cases)` gives each its status, from the cases of the firing pairs alone.
+4. `delta(evaluation, verdict)` is what the store writes; `advance(delta)` after the store has committed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from streams.detect.alarms import Alarm, Alerted, Firing, Pair, PairEvidence, judge
+from streams.detect.drugstate import DrugState
+from streams.detect.memory import Memory, decode_memory, encode_memory
+from streams.detect.prior import fit_prior
+from streams.detect.reference import ReferenceView, ReferenceWindow
+from streams.detect.totals import BucketTotals
+from streams.errors import StateConflict, TooManyPairs
+from streams.signals.early import (
+    MICRO,
+    Counts,
+    EarlyRule,
+    Floats,
+    expected_cases,
+    lower_bound,
+    mixed,
+    own_past,
+    reference_rates,
+    updated,
+)
+from streams.signals.gps import Prior
+from streams.signals.rounding import round_state
+
+__all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a bucket's cases do to the drugs they name, and the pairs that fire; nothing is decided yet."""
+
+    bucket: int
+    totals: BucketTotals
+    view: ReferenceView
+    states: dict[str, DrugState]
+    firing: list[Firing]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The firing pairs, whose cases `judge` needs: those of buckets in (bucket - rule.bystander, bucket]."""
+        return [(f.drug, f.event) for f in self.firing]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The alarms of a bucket in order, and what to remember of them if the bucket is closed."""
+
+    alarms: list[Alarm]
+    remembered: dict[Pair, Alerted]
+    prior: Prior | None
+
+
+@dataclass(frozen=True, eq=False)
+class CloseDelta:
+    """What closing `bucket` writes. Equal inputs give equal bytes.
+
+    `states`: drugs whose state changed (`encode()` gives the blob) · `totals`: the bucket's own, kept for the window ·
+    `memory`: the detector's small state, one blob · `new_events`, `new_drugs`: terms in the order of their index ·
+    `drop_through`: totals of buckets up to this one have left the window.
+    """
+
+    bucket: int
+    alarms: list[Alarm]
+    states: dict[str, DrugState]
+    totals: BucketTotals
+    totals_blob: bytes
+    memory: Memory
+    memory_blob: bytes
+    new_events: tuple[str, ...]
+    new_drugs: tuple[str, ...]
+    drop_through: int
+
+
+class Detector:
+    """Alarm state of a monitor in memory. Built by `restore`; changed by `load`, `forget` and `advance` only."""
+
+    def __init__(self, rule: EarlyRule, *, memory: Memory, window: ReferenceWindow, drugs: Iterable[str]) -> None:
+        self.rule = rule
+        self.memory = memory
+        self.window = window
+        self.drugs: list[str] = list(drugs)
+        self._known = set(self.drugs)
+        self._states: dict[str, DrugState] = {}
+        self._fitted: tuple[tuple[int, int | None], Prior | None] | None = None
+
+    @classmethod
+    def restore(
+        cls,
+        rule: EarlyRule,
+        *,
+        memory: bytes | None = None,
+        events: Sequence[str] = (),
+        drugs: Sequence[str] = (),
+        totals: Iterable[bytes] = (),
+    ) -> Detector:
+        """The detector as it was after its last close: from the memory blob (None: nothing was ever closed), the
+        vocabularies in the order of their index, and the encoded totals of the buckets in the window.
+
+        Raises StateConflict if the totals don't end at the memory's last closed bucket.
+        """
+        kept = Memory() if memory is None else decode_memory(memory)
+        window = ReferenceWindow.rebuild(width=rule.window, strata=rule.strata, events=events, blobs=totals)
+        if window.last != kept.closed:
+            raise StateConflict(f"the last closed bucket is {kept.closed}, totals are kept up to {window.last}")
+        if len(window.events) != len(events):
+            raise StateConflict(f"totals name {len(window.events) - len(events)} events that have no index")
+        return cls(rule, memory=kept, window=window, drugs=drugs)
+
+    # ------------------------------------------------------------ state of drugs
+
+    def missing(self, totals: BucketTotals) -> list[str]:
+        """Drugs of `totals` that were seen before and whose state is not in memory; load them before `evaluate`."""
+        return sorted(d for d in totals.drugs if d in self._known and d not in self._states)
+
+    def load(self, drug: str, blob: bytes) -> None:
+        """Put a drug's stored state into memory. Raises StateConflict if it is later than the last closed bucket."""
+        state = DrugState.decode(blob)
+        if self.memory.closed is None or state.bucket > self.memory.closed:
+            raise StateConflict(f"a drug's state is of bucket {state.bucket}, closed is {self.memory.closed}")
+        self._states[drug] = state
+
+    def state(self, drug: str) -> DrugState | None:
+        """A drug's state if it is in memory."""
+        return self._states.get(drug)
+
+    def forget(self) -> None:
+        """Drop the drugs' states from memory; they are loaded again when needed."""
+        self._states.clear()
+
+    @property
+    def watched(self) -> int:
+        """Pairs watched: drugs seen times events seen."""
+        return len(self.drugs) * len(self.window.events)
+
+    def is_monitored(self, bucket: int) -> bool:
+        """Whether alarms may be raised in `bucket`: not within the burn-in after the first closed bucket."""
+        first = bucket if self.memory.first is None else self.memory.first
+        return bucket - first >= self.rule.burn_in
+
+    # ------------------------------------------------------------ the close
+
+    def evaluate(self, totals: BucketTotals, *, only: AbstractSet[str] | None = None) -> Evaluation:
+        """What `totals` do to the drugs they name (or to `only` those of them). Changes nothing.
+
+        Raises StateConflict if the bucket is closed already or a drug's state has not been loaded.
+        """
+        bucket = totals.bucket
+        if self.memory.closed is not None and bucket <= self.memory.closed:
+            raise StateConflict(f"bucket {bucket} is evaluated, {self.memory.closed} is closed")
+        touched = sorted(totals.drugs if only is None else totals.drugs.keys() & only)
+        absent = [d for d in touched if d in self._known and d not in self._states]
+        if absent:
+            raise StateConflict(f"the states of {len(absent)} drugs have not been loaded")
+        view = self.window.view(totals)
+        rates = reference_rates(event_micro=view.scores, cases=view.cases, rule=self.rule)
+        states, firing = {}, []
+        for drug in touched:
+            states[drug], fires = self._step(drug, view, rates)
+            firing += fires
+        return Evaluation(bucket, totals, view, states, firing)
+
+    def _step(self, drug: str, view: ReferenceView, rates: Floats) -> tuple[DrugState, list[Firing]]:
+        rule, bucket, size = self.rule, view.bucket, view.size
+        old = self._states.get(drug)
+        if old is None:
+            old = DrugState.empty(
+                bucket=bucket,
+                ordinal=self.memory.monitored,
+                thetas=len(rule.thetas),
+                head_start=rule.head_start,
+            )
+        old = old.with_snapshot(
+            bucket=bucket, every=rule.snapshot, oldest_needed=(bucket - rule.past) // rule.snapshot
+        ).stretched(size)
+        n = np.zeros(rule.strata, np.int64)
+        for stratum, count in view.totals.drugs[drug].items():
+            n[stratum] = count
+        if rule.exclude_own:
+            own = view.drug_scores(drug)
+            rates = reference_rates(
+                event_micro=np.maximum(view.scores - own, 0), cases=view.cases - view.drug_cases(drug), rule=rule
+            )
+        score = np.zeros(size + 1, np.int64)
+        for event, micro in view.totals.scores(drug).items():
+            score[view.index(event)] = micro
+        expected = expected_cases(drug_cases=n, rates=rates)
+        new = self._counted(old, bucket, score, expected)
+        if not self.is_monitored(bucket):
+            return new, []
+        before = old.at((bucket - rule.past) // rule.snapshot, size)
+        past = own_past(score_micro=before.score, expected=before.expected, rule=rule)
+        waited = old.statistics + rule.injection * (self.memory.monitored - old.ordinal)
+        statistics = round_state(updated(waited, score_micro=score, expected=expected, past=past, rule=rule))
+        new = replace(new, statistics=statistics, ordinal=self.memory.monitored + 1)
+        return new, self._fires(drug, new, score, past.ratio, view)
+
+    def _counted(self, old: DrugState, bucket: int, score: Counts, expected: Floats) -> DrugState:
+        day = bucket * self.rule.bucket_ms // DAY_MS
+        seen = score > 0
+        return replace(
+            old,
+            bucket=bucket,
+            score=old.score + score,
+            expected=round_state(old.expected + expected),
+            days=old.days + (seen & (old.last_day != day)),
+            last_day=np.where(seen, day, old.last_day),
+        )
+
+    def _fires(
+        self,
+        drug: str,
+        state: DrugState,
+        score: np.ndarray,
+        past_ratio: Floats,
+        view: ReferenceView,
+    ) -> list[Firing]:
+        rule = self.rule
+        statistic = mixed(state.statistics)
+        candidates = np.flatnonzero((score > 0) & (statistic >= rule.threshold))
+        if not len(candidates):
+            return []
+        number = (view.bucket - rule.recent) // rule.snapshot
+        then = state.at(number, view.size)
+        firing = []
+        for i in candidates.tolist():
+            cases = int(state.score[i] - then.score[i]) / MICRO
+            expected = float(state.expected[i] - then.expected[i])
+            days = int(state.days[i] - then.days[i])
+            ratio = float(past_ratio[i])
+            bound = lower_bound(cases=cases, expected=expected, past_ratio=ratio, rule=rule)
+            if cases >= rule.min_cases and days >= rule.min_days and bound >= rule.rho:
+                value = float(statistic[i])
+                since = number * rule.snapshot
+                firing.append(Firing(drug, view.events[i], value, cases, expected, days, since, ratio, bound))
+        return firing
+
+    def judge(self, evaluation: Evaluation, cases: Mapping[Pair, Sequence[PairEvidence]]) -> Verdict:
+        """Alarms with their status. `cases`: those of each of `evaluation.pairs` in the span named there, the
+        bucket's own included. Changes nothing."""
+        prior = self._prior(evaluation.bucket) if evaluation.firing else self.memory.prior
+        alarms, remembered = judge(
+            evaluation.firing,
+            view=evaluation.view,
+            alerted=self.memory.alerted,
+            cases=cases,
+            prior=prior,
+            rule=self.rule,
+        )
+        return Verdict(alarms, remembered, prior)
+
+    def _prior(self, bucket: int) -> Prior | None:
+        """EBGM's prior in force in `bucket`: fitted to the window as it was at the last boundary between snapshots."""
+        boundary = bucket // self.rule.snapshot
+        if self.memory.boundary == boundary:
+            return self.memory.prior
+        key = (boundary, self.memory.closed)
+        if self._fitted is None or self._fitted[0] != key:
+            self._fitted = (key, fit_prior(self.window))
+        return self._fitted[1]
+
+    def delta(self, evaluation: Evaluation, verdict: Verdict) -> CloseDelta:
+        """What closing the bucket writes. Changes nothing.
+
+        Raises TooManyPairs if more pairs would be watched than the rule's K.
+        """
+        bucket, totals, rule = evaluation.bucket, evaluation.totals, self.rule
+        if evaluation.states.keys() != totals.drugs.keys():
+            raise ValueError("a close must be evaluated for all of the bucket's drugs")
+        new_drugs = tuple(sorted(totals.drugs.keys() - self._known))
+        drugs, events = len(self.drugs) + len(new_drugs), evaluation.view.size
+        if drugs * events > rule.pairs:
+            raise TooManyPairs(
+                f"bucket {bucket} brings the pairs watched to {drugs} drugs x {events} events = {drugs * events}, "
+                f"the monitor's settings allow alarms.pairs = {rule.pairs}: its false-alarm budget would not hold. "
+                "Raise alarms.pairs under a new monitor name and replay, or narrow the vocabulary."
+            )
+        states = dict(evaluation.states)
+        for alarm in verdict.alarms:
+            statistics = states[alarm.drug].statistics.copy()
+            statistics[:, evaluation.view.index(alarm.event)] = 0.0
+            states[alarm.drug] = replace(states[alarm.drug], statistics=statistics)
+        monitored = self.is_monitored(bucket)
+        memory = Memory(
+            closed=bucket,
+            first=bucket if self.memory.first is None else self.memory.first,
+            monitored=self.memory.monitored + monitored,
+            prior=self._prior(bucket) if monitored else self.memory.prior,
+            boundary=bucket // rule.snapshot if monitored else self.memory.boundary,
+            alerted={**self.memory.alerted, **verdict.remembered},
+        )
+        return CloseDelta(
+            bucket=bucket,
+            alarms=verdict.alarms,
+            states=states,
+            totals=totals,
+            totals_blob=totals.encode(),
+            memory=memory,
+            memory_blob=encode_memory(memory),
+            new_events=evaluation.view.new_events,
+            new_drugs=new_drugs,
+            drop_through=bucket - rule.window,
+        )
+
+    def advance(self, delta: CloseDelta) -> None:
+        """Take over a delta that the store has committed, so that the next close needs no reload."""
+        self.window.advance(delta.totals, delta.totals_blob)
+        self._states.update(delta.states)
+        self._known.update(delta.new_drugs)
+        self.drugs += delta.new_drugs
+        self.memory = delta.memory

@@ -1,0 +1,35 @@
+"""The alarm rule's parameters from a monitor's settings."""
+
+from __future__ import annotations
+
+from streams.monitors import Monitor
+from streams.signals.early import EarlyRule
+
+__all__ = ["rule_of"]
+
+DAY_MS = 86_400_000
+
+
+def rule_of(monitor: Monitor) -> EarlyRule:
+    """The `early` rule with `monitor`'s settings, spans of days turned into whole buckets (at least one)."""
+    alarms = monitor.alarms
+
+    def buckets(days: int) -> int:
+        return max(1, days * DAY_MS // monitor.bucket_ms)
+
+    return EarlyRule(
+        pairs=alarms.pairs,
+        false_alarms_per_year=alarms.false_alarms_per_year,
+        buckets_per_year=alarms.buckets_per_year,
+        strata=len(monitor.strata_years) + 2,  # below the first edge, between edges, above the last, age unknown
+        burn_in=alarms.burn_in_days * DAY_MS // monitor.bucket_ms,
+        window=buckets(alarms.window_days),
+        snapshot=buckets(91),
+        recent=buckets(182),
+        past=buckets(365),
+        bystander=buckets(365),
+        bucket_ms=monitor.bucket_ms,
+        exclude_own=alarms.exclude_own,
+        listed=frozenset((drug.casefold(), event.casefold()) for drug, event in alarms.listed),
+        non_reactions=frozenset(term.casefold() for term in alarms.non_reactions),
+    )

@@ -1,0 +1,139 @@
+"""Level `early`: a history-referenced Shiryaev-Roberts rule with an effect bound, as pure functions on arrays.
+
+For one closed bucket and one drug, over all events r at once (docs/decisions/0010-the-early-rule.md has the readings
+that were chosen where the rule's description leaves room):
+
+```
+p_r  = (m_r + 0.5) / (N + 1)            p_rs = (m_rs + 200 p_r) / (N_s + 200)         E = sum_s n_ds p_rs
+M[theta] = M[theta] * theta^x * ((beta + rho E) / (beta + theta rho E))^(alpha + x) + a          x = min(S, 3)
+```
+N, m: cases, and event scores, of the trailing window including this bucket; n_d: this bucket's cases with the drug;
+S: this bucket's score of the pair; alpha, beta: the pair's own past. Sums run in a fixed order, term by term, so that
+no linear-algebra library decides about the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+MICRO: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class EarlyRule:
+    """Parameters of the rule. Spans of time are in whole buckets. Defaults are those measured on VAERS, a day a bucket.
+
+    pairs: K, the drug-event pairs that may ever be watched · false_alarms_per_year: A · buckets_per_year: b, closed
+    buckets in a year · burn_in: buckets from the first one that are counted only · window: the reference · snapshot:
+    distance of snapshots · recent: "six months ago" · past: how old own past must be · bystander: span of its cases.
+    """
+
+    pairs: int = 66_600
+    false_alarms_per_year: float = 5.0
+    buckets_per_year: float = 238.0
+    strata: int = 5
+    burn_in: int = 365
+    window: int = 730
+    snapshot: int = 91
+    recent: int = 182
+    past: int = 365
+    bystander: int = 365
+    bucket_ms: int = 86_400_000
+    thetas: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+    rho: float = 2.0
+    stratum_prior: float = 200.0
+    past_prior: float = 5.0
+    score_cap: float = 3.0
+    min_cases: float = 3.0
+    min_days: int = 3
+    bound_level: float = 0.05
+    exclude_own: bool = False
+    listed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    non_reactions: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def injection(self) -> float:
+        """a = 1/K: what each pair's M gains in each closed bucket."""
+        return 1.0 / self.pairs
+
+    @property
+    def head_start(self) -> float:
+        """a*b: M of a pair when its drug is first seen, as if a year had passed."""
+        return self.buckets_per_year / self.pairs
+
+    @property
+    def threshold(self) -> float:
+        """c = 2b/A."""
+        return 2.0 * self.buckets_per_year / self.false_alarms_per_year
+
+
+def reference_rates(*, event_micro: Counts, cases: Counts, rule: EarlyRule) -> Floats:
+    """p_rs: shape (strata, events) from m in micro of the same shape and N of shape (strata,).
+
+    Neither may be negative. With a drug's own cases taken out both may be smaller than the window's.
+    """
+    m = event_micro / MICRO
+    overall = (event_micro.sum(axis=0) / MICRO + 0.5) / (float(cases.sum()) + 1.0)
+    rates: Floats = (m + rule.stratum_prior * overall) / (cases[:, np.newaxis] + rule.stratum_prior)
+    return rates
+
+
+def expected_cases(*, drug_cases: Counts, rates: Floats) -> Floats:
+    """E for each event: sum over strata of n_ds p_rs, added in the order of the strata."""
+    total = np.zeros(rates.shape[1])
+    for n, rate in zip(drug_cases.tolist(), rates, strict=True):
+        if n:
+            total += n * rate
+    return total
+
+
+@dataclass(frozen=True)
+class OwnPast:
+    """Prior of a pair's reporting ratio from its own data of at least a year ago: shape, rate, and their ratio."""
+
+    alpha: Floats
+    beta: Floats
+    ratio: Floats
+
+
+def own_past(*, score_micro: Counts, expected: Floats, rule: EarlyRule) -> OwnPast:
+    """alpha = 5 + S_old, beta = 5 + E_old; never a ratio below one: having been rarer than expected gains nothing."""
+    beta = rule.past_prior + expected
+    alpha = np.maximum(rule.past_prior + score_micro / MICRO, beta)
+    return OwnPast(alpha, beta, alpha / beta)
+
+
+def updated(statistics: Floats, *, score_micro: Counts, expected: Floats, past: OwnPast, rule: EarlyRule) -> Floats:
+    """M after this bucket, shape (thetas, events). The injection comes after the update, or the bound is lost."""
+    x = np.minimum(score_micro / MICRO, rule.score_cap)
+    power = past.alpha + x
+    mean = rule.rho * expected
+    base = np.log(past.beta + mean)
+    seen = np.flatnonzero(score_micro)
+    result = np.empty_like(statistics)
+    for i, theta in enumerate(rule.thetas):
+        exponent = power * (base - np.log(past.beta + theta * mean))
+        exponent[seen] += x[seen] * np.log(theta)
+        result[i] = statistics[i] * np.exp(exponent) + rule.injection
+    return result
+
+
+def mixed(statistics: Floats) -> Floats:
+    """The detector's value: the mean of M over the thetas (equal weights), added in their order."""
+    total = np.zeros(statistics.shape[1])
+    for row in statistics:
+        total += row
+    return total / len(statistics)
+
+
+def lower_bound(*, cases: float, expected: float, past_ratio: float, rule: EarlyRule) -> float:
+    """5% quantile of Gamma(0.5 + S_w) / (0.5 + lambda E_w): the least effect the recent data support."""
+    return float(gammaincinv(0.5 + cases, rule.bound_level)) / (0.5 + past_ratio * expected)
