@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams.detect.alarms import Alarm, Alerted, Firing, Pair, PairEvidence, judge
+from streams.detect.alarms import Alarm, Alerted, Firing, PairKey, judge
 from streams.detect.drugstate import DrugState
 from streams.detect.memory import Memory, decode_memory, encode_memory
 from streams.detect.prior import fit_prior
@@ -55,7 +55,7 @@ class Evaluation:
     firing: list[Firing]
 
     @property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[PairKey]:
         """The firing pairs, whose cases `judge` needs: those of buckets in (bucket - rule.bystander, bucket]."""
         return [(f.drug, f.event) for f in self.firing]
 
@@ -65,7 +65,7 @@ class Verdict:
     """The alarms of a bucket in order, and what to remember of them if the bucket is closed."""
 
     alarms: list[Alarm]
-    remembered: dict[Pair, Alerted]
+    remembered: dict[PairKey, Alerted]
     prior: Prior | None
 
 
@@ -124,6 +124,13 @@ class Detector:
         if len(window.events) != len(events):
             raise StateConflict(f"totals name {len(window.events) - len(events)} events that have no index")
         return cls(rule, memory=kept, window=window, drugs=drugs)
+
+    def fork(self) -> Detector:
+        """A detector of its own that starts from here: what it does never shows in this one."""
+        other = Detector(self.rule, memory=self.memory, window=self.window.fork(), drugs=self.drugs)
+        other._states.update(self._states)
+        other._fitted = self._fitted
+        return other
 
     # ------------------------------------------------------------ state of drugs
 
@@ -253,9 +260,9 @@ class Detector:
                 firing.append(Firing(drug, view.events[i], value, cases, expected, days, since, ratio, bound))
         return firing
 
-    def judge(self, evaluation: Evaluation, cases: Mapping[Pair, Sequence[PairEvidence]]) -> Verdict:
-        """Alarms with their status. `cases`: those of each of `evaluation.pairs` in the span named there, the
-        bucket's own included. Changes nothing."""
+    def judge(self, evaluation: Evaluation, cases: Mapping[PairKey, Sequence[Sequence[str]]]) -> Verdict:
+        """Alarms with their status. `cases`: for each of `evaluation.pairs` the drugs of each of its cases in the span
+        named there, the bucket's own included. Changes nothing."""
         prior = self._prior(evaluation.bucket) if evaluation.firing else self.memory.prior
         alarms, remembered = judge(
             evaluation.firing,

@@ -18,7 +18,8 @@ class Contribution(Struct, frozen=True, array_like=True):
 
     `drugs` and `events` are sorted and distinct; `scores[i]` is the score of `events[i]` in the case as a whole, in
     micro. `pairs` is None when every drug goes with every event at that score (coded reports), else it lists the pairs
-    with their own scores and the words they were read from. `late`: counted in a later bucket than its own.
+    with their own scores and the words they were read from. `late`: counted in a later bucket than its own. `model`: the classifier that read the
+    text, if one did.
 
     The record is positional in Redis: fields are only ever added at the end, with a default.
     """
@@ -33,6 +34,7 @@ class Contribution(Struct, frozen=True, array_like=True):
     scores: tuple[int, ...]
     pairs: tuple[Pair, ...] | None = None
     late: bool = False
+    model: str | None = None
 
 
 def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
@@ -50,6 +52,7 @@ def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
         if assessment.pairs is None
         else tuple(_pair(p.drug, p.event, p.micro, p.span) for p in assessment.pairs),
         late=late,
+        model=assessment.model,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,16 @@ class ReferenceWindow:
         for totals in sorted(map(BucketTotals.decode, blobs), key=lambda totals: totals.bucket):
             window.advance(totals)
         return window
+
+    def fork(self) -> ReferenceWindow:
+        """A window of its own that starts from here."""
+        other = copy(self)
+        other.events, other.index = list(self.events), dict(self.index)
+        other.cases, other._scores = self.cases.copy(), self._scores.copy()
+        other.drugs = {drug: row.copy() for drug, row in self.drugs.items()}
+        other.pairs = {drug: dict(amounts) for drug, amounts in self.pairs.items()}
+        other._buckets, other._decoded = self._buckets.copy(), dict(self._decoded)
+        return other
 
     @property
     def scores(self) -> Counts:

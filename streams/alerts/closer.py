@@ -1,0 +1,203 @@
+"""Closes buckets: reads what a close is computed from, has it computed, and writes the result.
+
+Several workers may try at once. Each computes the same result and one commits it; the others' attempts are void. To
+spare them the work, a worker that did not make the last close waits a moment before it takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from streams.alerts.assembly import Assembly, PairCase, pair_cases, with_versions
+from streams.alerts.record import Case, alert_id, followed_up, sealed
+from streams.detect.alarms import PairKey
+from streams.detect.close import CloseDelta, Detector, Evaluation
+from streams.detect.contribution import Contribution
+from streams.detect.rule import rule_of
+from streams.detect.totals import BucketTotals
+from streams.events import Alert, decode_alert, encode
+from streams.monitors import Monitor
+from streams.state.reading import Closing, FollowUp
+from streams.state.parts import CloseResult
+from streams.state.store import Store
+
+__all__ = ["Closed", "Closer"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A close that was committed."""
+
+    bucket: int
+    cases: int
+    alerts: tuple[Alert, ...]
+
+
+class Closer:
+    """Closes the due buckets of one monitor, one at a time. Keeps the alarm state in memory from close to close."""
+
+    def __init__(self, monitor: Monitor, store: Store, *, vocabulary: str) -> None:
+        self.monitor = monitor
+        self.store = store
+        self.vocabulary = vocabulary
+        self.rule = rule_of(monitor)
+        self._detector: Detector | None = None
+        self._raised: dict[str, Alert] | None = None
+
+    @property
+    def at(self) -> int | None:
+        """The close after which the alarm state in memory is valid; None if there is none in memory."""
+        return None if self._detector is None else self._detector.memory.closed
+
+    @property
+    def holds_state(self) -> bool:
+        """Whether alarm state is in memory."""
+        return self._detector is not None
+
+    def forget(self) -> None:
+        """Drop what is in memory; the next close starts from Redis."""
+        self._detector = self._raised = None
+
+    def detector(self, closed: int | None) -> Detector | None:
+        """The alarm state after the close of `closed`, from memory or from Redis; None if Redis is past it."""
+        if self._detector is None or self._detector.memory.closed != closed:
+            self.forget()
+            self._detector = self._restored(closed)
+        return self._detector
+
+    def _restored(self, closed: int | None) -> Detector | None:
+        base = self.store.base()
+        if base.closed != closed:
+            return None
+        totals, terms = self.store.aggregates(closed), self.store.terms(closed)
+        if totals is None or terms is None:
+            return None
+        drugs, events = terms
+        return Detector.restore(
+            self.rule, memory=base.memo or None, events=events, drugs=drugs, totals=list(totals.values())
+        )
+
+    def close_next(self) -> Closed | None:
+        """Close the bucket that is due. None if none is, or if another worker or a change of Redis got in between."""
+        closing = self.store.closable()
+        if closing is None:
+            return None
+        detector = self.detector(closing.closed)
+        entries = self.store.entries(closing)
+        if detector is None or entries is None:
+            return None
+        totals = BucketTotals.of(closing.bucket, entries)
+        if not self.load_states(detector, totals):
+            return None
+        made = self._made(closing, detector, detector.evaluate(totals), entries)
+        if made is None:
+            return None
+        delta, alerts, result = made
+        chunks = self.store.chunks(closing, result)
+        if not all(self.store.write_chunk(closing, chunk) for chunk in chunks):
+            return None
+        if not self.store.commit_close(closing, chunks, result):
+            self.forget()
+            return None
+        detector.advance(delta)
+        if self._raised is not None:
+            self._raised.update((alert.id, alert) for alert in alerts)
+        self.store.trim(closing.bucket)
+        log.debug("bucket closed", bucket=closing.bucket, cases=len(entries), alerts=len(alerts))
+        return Closed(closing.bucket, len(entries), tuple(alerts))
+
+    def load_states(self, detector: Detector, totals: BucketTotals) -> bool:
+        """Bring the states of the drugs in `totals` into memory; False if Redis went past the close they belong to."""
+        missing = detector.missing(totals)
+        if missing:
+            states = self.store.drug_states(detector.memory.closed, missing)
+            if states is None:
+                return False
+            for drug, blob in states.items():
+                if blob is not None:
+                    detector.load(drug, blob)
+        return True
+
+    def kept_cases(
+        self, bucket: int, closed: int | None, pairs: Sequence[PairKey]
+    ) -> dict[PairKey, list[PairCase]] | None:
+        """Cases of `pairs` in the closed buckets of `bucket`'s reference window; None if Redis is past `closed`."""
+        rows = self.store.evidence(closed, pairs, bucket - self.rule.window)
+        if rows is None:
+            return None
+        return {pair: [PairCase.of_row(row) for row in found] for pair, found in rows.items()}
+
+    def _made(
+        self, closing: Closing, detector: Detector, evaluation: Evaluation, entries: Sequence[Contribution]
+    ) -> tuple[CloseDelta, list[Alert], CloseResult] | None:
+        cases = self._cases(closing, evaluation.pairs, entries)
+        followups = self.store.followups(closing)
+        if cases is None or followups is None:
+            return None
+        assembly = Assembly(self.monitor, detector, self.vocabulary)
+        verdict = assembly.verdict(evaluation, cases)
+        fired = {alert.id: alert for alert in assembly.records(verdict, cases)}
+        alerts, chain = sealed([*fired.values(), *self._followed_up(closing, followups, set(fired))], closing.chain)
+        delta = detector.delta(evaluation, verdict)
+        result = CloseResult(
+            drugs={drug: state.encode() for drug, state in delta.states.items()},
+            aggregate=delta.totals_blob,
+            cases=entries,
+            new_drugs=delta.new_drugs,
+            new_events=delta.new_events,
+            alerts=[(alert.id, encode(alert)) for alert in alerts],
+            chain=chain,
+            memo=delta.memory_blob,
+        )
+        return delta, alerts, result
+
+    def _cases(
+        self, closing: Closing, pairs: Sequence[PairKey], entries: Sequence[Contribution]
+    ) -> dict[PairKey, list[PairCase]] | None:
+        if not pairs:
+            return {}
+        kept = self.kept_cases(closing.bucket, closing.closed, pairs)
+        if kept is None:
+            return None
+        own = pair_cases(closing.bucket, entries, pairs)
+        cases = {pair: own[pair] + kept[pair] for pair in own}
+        named = {(c.contribution.position[0], c.contribution.case_id) for found in cases.values() for c in found}
+        versions = self.store.versions(closing, sorted(named))
+        if versions is None:
+            return None
+        return {pair: with_versions(found, versions) for pair, found in cases.items()}
+
+    def _followed_up(self, closing: Closing, followups: Sequence[FollowUp], fired: set[str]) -> list[Alert]:
+        """Revisions of raised alerts whose evidence has a case of which a later version arrived in this bucket."""
+        if not followups:
+            return []
+        newest: dict[Case, int] = {}
+        for followup in followups:
+            case = (followup.contribution.position[0], followup.contribution.case_id)
+            newest[case] = max(followup.version, newest.get(case, 0))
+        revisions = (
+            followed_up(alert, closing.bucket, newest)
+            for alert in self._raised_alerts().values()
+            if alert.id not in fired
+        )
+        return [revision for revision in revisions if revision is not None]
+
+    def _raised_alerts(self) -> dict[str, Alert]:
+        if self._raised is None:
+            changes = self.store.alerts_since("")
+            ids = [id_ for id_, (raised, _) in changes.changed.items() if raised]
+            self._raised = {id_: decode_alert(record) for id_, record in self.store.alert_records(ids).items()}
+        return self._raised
+
+    def is_raised(self, drug: str, event: str) -> bool:
+        """Whether the pair was ever raised, as far as memory knows."""
+        return self._detector is not None and (drug, event) in self._detector.memory.alerted
+
+    def id_of(self, drug: str, event: str) -> str:
+        """The alert's identity."""
+        return alert_id(self.monitor.title, drug, event)
