@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +14,12 @@ import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.errors import NotAuthorised, SchemaMismatch, TransportError
+from streams.errors import NotAuthorised, SchemaMismatch, VigiliaError
 from streams.events import Alert, decode_alert
 from streams.settings import Settings
-from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, translate
+from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, new_consumer
 from streams.subscribers.revisions import AlertFilter, Revisions
+from streams.transport.failures import transport_error
 
 __all__ = ["AlertStream"]
 
@@ -96,21 +96,18 @@ class AlertStream:
         self._buffer: deque[tuple[_Partition, int, Alert | SchemaMismatch | None]] = deque()
         self._handed: tuple[_Partition, int] | None = None
         self._fetch: asyncio.Future[list[Message]] | None = None
-        self._failure: TransportError | None = None
+        self._failure: VigiliaError | None = None
         self._newest: deque[Alert] | None = None
         self._rebalanced = False
         self._thread = ThreadPoolExecutor(1, "alerts")
-        self._consumer = Consumer(
+        self._consumer = new_consumer(
+            settings,
             {
-                **settings.kafka(),
                 "group.id": group or "vigilia-alert-readers",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
                 "enable.partition.eof": not follow,
                 "auto.offset.reset": "earliest",
                 "error_cb": self._on_error,
             },
-            logger=logging.getLogger("librdkafka"),
         )
 
     async def __aenter__(self) -> Self:
@@ -182,9 +179,7 @@ class AlertStream:
                 continue
             error = message.error()
             if error is not None:
-                if error.code() != PARTITION_EOF:
-                    raise translate(error, f"topic {self._topic}")
-                partition.done = True
+                self._heed(error, partition)
                 continue
             if not self._follow and message.offset() + 1 >= partition.end:
                 partition.done = True
@@ -193,6 +188,15 @@ class AlertStream:
             alert = self._newer(partition, message)
             if message.offset() >= partition.start:
                 self._buffer.append((partition, message.offset(), alert))
+
+    def _heed(self, error: KafkaError, partition: _Partition) -> None:
+        if error.code() == PARTITION_EOF:
+            partition.done = True
+            return
+        failure = transport_error(error, f"topic {self._topic}")
+        if not (failure.retriable and self._follow):
+            raise failure
+        log.warning("kafka_error", error=error.name())
 
     def _newer(self, partition: _Partition, message: Message) -> Alert | SchemaMismatch | None:
         """The alert of a message, if it is a newer revision than those seen and passes the filter."""
@@ -241,7 +245,7 @@ class AlertStream:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _on_error(self, error: KafkaError) -> None:
-        failure = translate(error, f"Kafka at {self._settings.bootstrap_servers}")
+        failure = transport_error(error, f"Kafka at {self._settings.bootstrap_servers}")
         if isinstance(failure, NotAuthorised):
             self._failure = failure
         log.warning("kafka_error", error=error.name())
@@ -250,9 +254,9 @@ class AlertStream:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_SECONDS).topics[self._topic]
         except KafkaException as error:
-            raise self._failure or translate(error.args[0], f"Kafka at {self._settings.bootstrap_servers}") from None
+            raise self._failure or transport_error(error, f"Kafka at {self._settings.bootstrap_servers}") from None
         if metadata.error is not None:
-            raise translate(metadata.error, f"topic {self._topic}")
+            raise transport_error(metadata.error, f"topic {self._topic}")
         if self._group is not None and self._follow:
             self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         else:
@@ -272,7 +276,7 @@ class AlertStream:
                     tp.partition, start, high, start, position, done=low == high
                 )
         except KafkaException as error:
-            self._failure = translate(error.args[0], f"topic {self._topic}")
+            self._failure = transport_error(error, f"topic {self._topic}")
             return
         consumer.assign([TopicPartition(self._topic, tp.partition, OFFSET_BEGINNING) for tp in assigned])
         self._rebalanced = self._group is not None and self._follow
@@ -306,7 +310,7 @@ class AlertStream:
         except KafkaException as error:
             if error.args[0].code() in REBALANCED:  # the next owner hands these alerts out again
                 return
-            raise translate(error.args[0], f"group {self._group}") from None
+            raise transport_error(error, f"group {self._group}") from None
         for partition, offset in zip(moved, offsets, strict=True):
             partition.committed = offset.offset
 

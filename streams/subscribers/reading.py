@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.errors import BrokerUnavailable, NotAuthorised, TopicMissing, TransportError
+from streams.errors import BrokerUnavailable, NotAuthorised, VigiliaError
 from streams.settings import Settings
+from streams.transport.failures import transport_error
 
-__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "translate"]
+__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "new_consumer"]
 
 REQUEST_SECONDS = 10.0
 STALLED_SECONDS = 30.0
@@ -25,34 +26,17 @@ REBALANCED = {  # a commit that fails so: the partition's next owner repeats wha
     KafkaError._STATE,
     KafkaError._NO_OFFSET,
 }
-UNREACHABLE = {
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-    KafkaError._RESOLVE,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.LEADER_NOT_AVAILABLE,
-}
-REFUSED = {
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
 
 
-def translate(error: KafkaError, what: str) -> TransportError:
-    """The error of our tree for one of librdkafka's. `what` says which server, topic or group it is about."""
-    message = f"{what}: {error.str()} ({error.name()})"
-    if error.code() in REFUSED:
-        return NotAuthorised(message)
-    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        return TopicMissing(f"{what} does not exist")
-    if error.code() in UNREACHABLE:
-        return BrokerUnavailable(message)
-    return TransportError(message)
+def new_consumer(settings: Settings, properties: Mapping[str, object]) -> Consumer:
+    """A consumer that commits only when told to, and logs where we log. Raises ConfigurationError."""
+    try:
+        return Consumer(
+            {**settings.kafka(), "enable.auto.commit": False, "enable.auto.offset.store": False, **properties},
+            logger=logging.getLogger("librdkafka"),
+        )
+    except KafkaException as error:
+        raise transport_error(error, "settings for Kafka") from None
 
 
 class TopicReader:
@@ -66,33 +50,31 @@ class TopicReader:
         self.topic = topic
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
-        self._refusal: TransportError | None = None
+        self._refusal: VigiliaError | None = None
         self._where = f"Kafka at {settings.bootstrap_servers}"
-        self._consumer = Consumer(
+        self._consumer = new_consumer(
+            settings,
             {
-                **settings.kafka(),
                 "group.id": "vigilia-readers",
-                "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "error_cb": self._on_error,
             },
-            logger=logging.getLogger("librdkafka"),
         )
 
     def __enter__(self) -> TopicReader:
         try:
             metadata = self._consumer.list_topics(self.topic, timeout=REQUEST_SECONDS).topics[self.topic]
             if metadata.error is not None:
-                raise translate(metadata.error, f"topic {self.topic}")
+                raise transport_error(metadata.error, f"topic {self.topic}")
             for number in sorted(metadata.partitions):
                 partition = TopicPartition(self.topic, number)
                 low, high = self._consumer.get_watermark_offsets(partition, timeout=REQUEST_SECONDS)
                 self.starts[number], self.ends[number] = low, high
         except KafkaException as error:
             self._consumer.close()
-            raise self._refusal or translate(error.args[0], self._where) from None
-        except TransportError:
+            raise self._refusal or transport_error(error, self._where) from None
+        except VigiliaError:
             self._consumer.close()
             raise
         return self
@@ -101,9 +83,15 @@ class TopicReader:
         self._consumer.close()
 
     def _on_error(self, error: KafkaError) -> None:
-        found = translate(error, self._where)
+        found = transport_error(error, self._where)
         if isinstance(found, NotAuthorised):
             self._refusal = found
+
+    def _refuse(self, error: KafkaError) -> None:
+        """Raise, unless the broker may come back."""
+        failure = transport_error(error, f"topic {self.topic}")
+        if not failure.retriable:
+            raise failure
 
     def messages(self, start: Mapping[int, int] | None = None, batch: int = 1000) -> Iterator[Message]:
         """Every message of every partition up to its end, in order of offset within a partition.
@@ -128,8 +116,8 @@ class TopicReader:
                         open_partitions.discard(message.partition())
                 elif error.code() == PARTITION_EOF:
                     open_partitions.discard(message.partition())
-                elif error.code() not in UNREACHABLE:
-                    raise translate(error, f"topic {self.topic}")
+                else:
+                    self._refuse(error)
         self._consumer.unassign()
 
     def message_at(self, partition: int, offset: int) -> Message | None:
@@ -145,8 +133,7 @@ class TopicReader:
                         return message if message.offset() == offset else None
                     if error.code() == PARTITION_EOF:
                         return None
-                    if error.code() not in UNREACHABLE:
-                        raise translate(error, f"topic {self.topic}")
+                    self._refuse(error)
         finally:
             self._consumer.unassign()
         raise BrokerUnavailable(f"{self._where} gave nothing of {self.topic} for 30 s")

@@ -1,0 +1,1 @@
+"""The recount of the assessments log, and its comparison with Redis."""

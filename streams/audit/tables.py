@@ -1,0 +1,67 @@
+"""The 2x2 table of a pair, recounted from the counted cases of the log."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from streams.audit.recount import DAY_MS, MICRO, Case, Position, pair_scores
+from streams.events import Table
+from streams.monitors import Monitor
+
+__all__ = ["PairCount", "Tables"]
+
+
+class PairCount(NamedTuple):
+    """A pair in the reference window that ends with a bucket: its table, and the messages of its cases."""
+
+    table: Table
+    cases: set[Position]
+
+
+class Tables:
+    """Tables of any pair at any bucket."""
+
+    def __init__(self, counted: Iterable[Case], monitor: Monitor) -> None:
+        self._cases = list(counted)
+        self._scores = [pair_scores(case.record) for case in self._cases]
+        self._window = max(1, monitor.alarms.window_days * DAY_MS // monitor.bucket_ms)
+        self._with_drug: defaultdict[str, list[int]] = defaultdict(list)
+        self._with_event: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_bucket: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        for number, case in enumerate(self._cases):
+            self._by_bucket[case.bucket][case.record.stratum] += 1
+            for drug in case.record.drugs:
+                self._with_drug[drug].append(number)
+            for event in case.record.events:
+                self._with_event[event].append(number)
+
+    def pair(self, drug: str, event: str, bucket: int) -> PairCount:
+        """The pair over the counted cases of buckets in (bucket - window, bucket]."""
+
+        first = bucket - self._window + 1
+
+        def inside(number: int) -> bool:
+            return first <= self._cases[number].bucket <= bucket
+
+        cases: Counter[int] = Counter()
+        for number, strata in self._by_bucket.items():
+            if first <= number <= bucket:
+                cases.update(strata)
+        with_drug: Counter[int] = Counter()
+        both, positions = 0, set()
+        for number in filter(inside, self._with_drug.get(drug, [])):
+            with_drug[self._cases[number].record.stratum] += 1
+            score = self._scores[number].get((drug, event), 0)
+            both += score
+            if score:
+                positions.add(self._cases[number].position)
+        with_event: Counter[int] = Counter()
+        for number in filter(inside, self._with_event.get(event, [])):
+            record = self._cases[number].record
+            with_event[record.stratum] += record.scores[record.events.index(event)]
+        expected = sum(with_drug[s] * (with_event[s] / MICRO) / cases[s] for s in sorted(cases))
+        n, m, total = with_drug.total() * MICRO, with_event.total(), cases.total() * MICRO
+        table = Table(both / MICRO, (n - both) / MICRO, (m - both) / MICRO, (total - n - m + both) / MICRO, expected)
+        return PairCount(table, positions)

@@ -1,0 +1,178 @@
+"""`vigilia explain`: what an alert rests on, and whether the log agrees."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from streams.audit.log import AssessmentLog
+from streams.audit.recount import recount
+from streams.audit.tables import PairCount, Tables
+from streams.commands.options import json_option, prepare
+from streams.commands.output import print_table, printable, progress, write_json
+from streams.errors import ConfigurationError
+from streams.events import Alert, EvidenceCase
+from streams.monitors import load_monitor
+from streams.settings import Settings
+from streams.subscribers import AlertStream
+
+__all__ = ["command"]
+
+MEASURES = {
+    "prr": "PRR, 95% interval on the log scale",
+    "ror": "ROR, 95% interval after Woolf",
+    "chi2": "chi-squared",
+    "chi2_yates": "chi-squared with Yates' correction",
+    "ic": "IC, 95% interval by gamma quantiles",
+    "ebgm": "EBGM, 90% interval (DuMouchel's gamma-Poisson shrinker)",
+}
+INTERVALS = {"prr": ("prr_lower", "prr_upper"), "ror": ("ror_lower", "ror_upper")} | {
+    "ic": ("ic025", "ic975"),
+    "ebgm": ("eb05", "eb95"),
+}
+
+
+class Verdict(msgspec.Struct):
+    """What the recount of the assessments log says of an alert's table and cases."""
+
+    agrees: bool
+    recounted: dict[str, float]
+    differences: list[str]
+
+
+@click.command("explain", short_help="Show what an alert rests on.")
+@click.argument("alert_id")
+@click.option("--verify", is_flag=True, help="Recount table and cases from the assessments log; exit 1 if they differ.")
+@click.option("-m", "--monitor", metavar="FILE|NAME", help="With --verify: the monitor, unless it is a shipped one.")
+@json_option
+def command(alert_id: str, verify: bool, monitor: str | None, as_json: bool) -> int:
+    """Show what an alert rests on.
+
+    ALERT_ID is an id that `vigilia alerts` shows, or its beginning if no other alert's begins so. Shown are the newest
+    revision's table and measures over the reference window, the statistic and its threshold, the cases with the topic,
+    partition and offset of their messages, and the versions that produced it.
+
+    \b
+    Examples:
+      vigilia explain 0f3a2c
+      vigilia explain 0f3a2c --verify --monitor vaers --json
+    """
+    settings = prepare()
+    alert = asyncio.run(_find(settings, alert_id))
+    verdict = _verify(settings, alert, monitor or alert.monitor) if verify else None
+    if as_json:
+        write_json({"alert": alert, **({"verification": verdict} if verdict else {})})
+    else:
+        _print(alert)
+        if verdict is not None:
+            _print_verdict(verdict)
+    return 1 if verdict is not None and not verdict.agrees else 0
+
+
+async def _find(settings: Settings, alert_id: str) -> Alert:
+    async with AlertStream(settings, follow=False, unreadable="skip") as stream:
+        found = [alert async for alert in stream if alert.id.startswith(alert_id)]
+    exact = [alert for alert in found if alert.id == alert_id]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise ConfigurationError(
+            f"no alert {alert_id} on topic {settings.alerts_topic}: `vigilia alerts` lists the ids, "
+            "`vigilia alerts --drug NAME` those of a drug"
+        )
+    raise ConfigurationError(f"{len(found)} alerts begin with {alert_id}: {', '.join(alert.id for alert in found[:5])}")
+
+
+# ------------------------------------------------------------------ the recount
+
+
+def _verify(settings: Settings, alert: Alert, monitor_name: str) -> Verdict:
+    monitor = load_monitor(monitor_name)
+    with AssessmentLog(settings, monitor) as log:
+        counted = recount(progress(log.records(), "recounting", lambda: len(log)), monitor).counted()
+        pair = Tables(counted, monitor).pair(alert.drug, alert.event, alert.decided)
+    found = msgspec.structs.asdict(pair.table)
+    return Verdict(not (differences := list(differ(alert, pair))), found, differences)
+
+
+def differ(alert: Alert, pair: PairCount) -> Iterator[str]:
+    """How an alert's table, number of cases and evidence differ from what was recounted, in words."""
+    for name, recounted in msgspec.structs.asdict(pair.table).items():
+        published = getattr(alert.table, name)
+        if not math.isclose(published, recounted, rel_tol=1e-9, abs_tol=1e-9):
+            yield f"table.{name}: {published:.12g} in the alert, {recounted:.12g} in the log"
+    if alert.cases != len(pair.cases):
+        yield f"cases: {alert.cases} in the alert, {len(pair.cases)} in the log"
+    if alert.cases != len(alert.evidence) + alert.evidence_omitted:
+        yield f"cases: {alert.cases}, but {len(alert.evidence)} are listed and {alert.evidence_omitted} omitted"
+    for case in alert.evidence:
+        if (case.topic, case.partition, case.offset) not in pair.cases:
+            yield f"evidence {case.topic}/{case.partition}/{case.offset}: not a counted case of the pair in the log"
+
+
+# ------------------------------------------------------------------ for people
+
+
+def _print(alert: Alert) -> None:
+    click.echo(f"{printable(alert.drug)} x {printable(alert.event)}")
+    click.echo(f"  alert      {alert.id}, {alert.kind} of monitor {printable(alert.monitor)}")
+    click.echo(
+        f"  state      {alert.state}, level {alert.level}, status {alert.status}; first raised {alert.raised_at}"
+    )
+    click.echo(f"  statistic  {alert.statistic:.6g}, alarm at {alert.threshold:.6g} and above")
+    click.echo(f"  cases      {alert.cases} in the reference window, {alert.table.expected:.4g} expected within strata")
+    click.echo()
+    table = alert.table
+    rows = [
+        ("with the drug", f"{table.a:.6g}", f"{table.b:.6g}"),
+        ("without it", f"{table.c:.6g}", f"{table.d:.6g}"),
+    ]
+    print_table(("", ">with the event", ">without it"), rows)
+    click.echo()
+    print_table(("measure", ">value", ">from", ">to"), list(_measures(alert)))
+    click.echo()
+    print_table(("case", "version", "received", "topic/partition/offset", ">p", "late", "drug words", "effect words"),
+                [_case(case) for case in alert.evidence])  # fmt: skip
+    if alert.evidence_omitted:
+        click.echo(f"and {alert.evidence_omitted} more, older ones")
+    versions = alert.versions
+    click.echo()
+    click.echo(f"  rule {versions.rule}, model {versions.model or 'none'}, schema {versions.schema}")
+    click.echo(f"  settings {versions.monitor}, vocabulary {versions.vocabulary}, history {alert.chain or 'none'}")
+
+
+def _measures(alert: Alert) -> Iterator[tuple[str, str, str, str]]:
+    bounds = {name for pair in INTERVALS.values() for name in pair}
+    for name, value in alert.measures.items():
+        if name in bounds:
+            continue
+        low, high = INTERVALS.get(name, ("", ""))
+        shown = (_number(alert.measures.get(bound)) if bound else "" for bound in (low, high))
+        yield (MEASURES.get(name, name), _number(value), *shown)  # type: ignore[misc]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _case(case: EvidenceCase) -> tuple[object, ...]:
+    received = datetime.fromtimestamp(case.received_at / 1000, UTC)
+    where = f"{case.topic}/{case.partition}/{case.offset}"
+    words = (case.span.drug, case.span.effect) if case.span else ("", "")
+    late = "late" if case.late else ""
+    return (case.case_id, case.version, f"{received:%Y-%m-%d %H:%M}", where, f"{case.probability:.3g}", late, *words)
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    click.echo()
+    if verdict.agrees:
+        click.echo("verified: the assessments log, recounted, gives the same table and cases")
+        return
+    click.echo("NOT verified: the assessments log, recounted, gives something else")
+    for difference in verdict.differences:
+        click.echo(f"  {printable(difference)}")
