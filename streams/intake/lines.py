@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -19,9 +20,11 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     Of a line longer than `LONGEST_LINE` only that many bytes come out: more than any broker or intake takes, so it is
     refused there. Raises ConfigurationError for a file that can't be read.
     """
+    if str(path) == "-":
+        yield from _lines(sys.stdin.buffer)
+        return
     try:
-        # 0 is standard input; it is not ours to close
-        with open(0 if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
+        with Path(path).open("rb") as file:
             yield from _lines(file)
     except OSError as error:
         raise ConfigurationError(f"{path}: can't be read ({error.strerror})") from None
