@@ -20,6 +20,7 @@ __all__ = ["Base", "Closing", "FollowUp", "ReadStore"]
 
 _PAGE = 2000  # fields of one command inside a script: Lua's unpack fails near 8,000
 _SCAN = 4000
+_ALERTS = 500  # records of one command: some megabytes at most
 _T = TypeVar("_T")
 _unpack = msgspec.msgpack.Decoder(list[int | str]).decode
 
@@ -207,6 +208,20 @@ class ReadStore(Session):
                 for (bucket, _, micro, drug, effect), (entry,) in zip(decoded, replies, strict=True)
             ]
         return rows
+
+    def raised_alerts(self, at: int | None) -> dict[str, bytes] | None:
+        """The newest record of every alert raised up to the close of `at`, in order of id."""
+        replies = self._read(at, [("HKEYS", self.keys.alerts, ())])
+        if replies is None:
+            return None
+        result: dict[str, bytes] = {}
+        for page in pages(sorted(replies[0]), _ALERTS):
+            values = self._read(at, [("HMGET", self.keys.alerts, tuple(page))])
+            if values is None:
+                return None
+            found = zip(page, values[0], strict=True)
+            result.update((i.decode(), v.split(b":", 2)[2]) for i, v in found if v is not None and v[:1] == b"1")
+        return result
 
     # ------------------------------------------------------------ follow-ups
 
