@@ -1,0 +1,180 @@
+"""The detect stage on the event loop: batches from Kafka to `Detection`'s thread, alerts from there to Kafka.
+
+In order, for every batch: apply, commit for lag monitoring, close what is due. On a timer besides: closes that were not
+tried or did not succeed, provisional alerts, and whatever the alerts topic lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import structlog
+
+from streams.alerts.closer import Closed
+from streams.alerts.publisher import Message
+from streams.errors import StateDirty, TransportError, VigiliaError
+from streams.monitors import Monitor
+from streams.settings import Settings
+from streams.state.store import Refused
+from streams.transport import Batch, BatchSource, Partition, Sink
+from streams.worker.alerts_feed import AlertsFeed
+from streams.worker.detection import Detection
+
+__all__ = ["Detecting"]
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+RETRY_SECONDS = 1.0
+
+
+class Detecting:
+    """One worker's detect stage: `run()` until `stop()`, or, in a bounded run, until the last bucket is closed."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        settings: Settings,
+        detection: Detection,
+        sink: Sink,
+        *,
+        on_closed: Callable[[Closed], None] | None = None,
+    ) -> None:
+        self.monitor, self.settings = monitor, settings
+        self.detection = detection
+        self.feed = AlertsFeed(settings.kafka(), settings.alerts_topic, monitor.title)
+        self._sink = sink
+        self._on_closed = on_closed or (lambda _closed: None)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
+        self._stopping = asyncio.Event()
+        self._source = BatchSource(
+            settings.kafka(),
+            f"{monitor.name}.detect",
+            [monitor.assessments_topic],
+            starts=self._starts,
+            batch_messages=settings.batch_messages,
+            queue_batches=settings.queue_batches,
+        )
+
+    async def run(self) -> None:
+        """Work until stopped or finished. Raises VigiliaErrors that are not retriable."""
+        await self._call(self._open)
+        try:
+            async with self._source:
+                reading = asyncio.create_task(self._read())
+                timing = asyncio.create_task(self._tick())
+                try:
+                    done, _ = await asyncio.wait({reading, timing}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._stopping.set()
+                    reading.cancel()
+                await asyncio.gather(reading, timing, return_exceptions=True)
+                for task in done:
+                    task.result()
+        finally:
+            await self._in_thread(self._close)
+            self._thread.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """Take no more work; `run` returns once the batch in hand is done."""
+        self._stopping.set()
+
+    # ------------------------------------------------------------ the thread
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _call(self, work: Callable[[], Result]) -> Result:
+        """Do it in the thread; again while it fails with an error that may pass, or after a state left half done."""
+        while True:
+            try:
+                return await self._in_thread(work)
+            except StateDirty:
+                await self._in_thread(self.detection.rebuild)
+            except VigiliaError as error:
+                if not error.retriable or self._stopping.is_set():
+                    raise
+                log.warning("detect_waits", reason=error.reason, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _open(self) -> None:
+        self.detection.open()
+        self.feed.open()
+
+    def _close(self) -> None:
+        self.feed.close()
+        self.detection.close()
+
+    # ------------------------------------------------------------ assessments
+
+    async def _starts(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        starts = await self._call(lambda: self.detection.starts([number for _, number in partitions]))
+        return {partition: starts[partition[1]] for partition in partitions}
+
+    async def _read(self) -> None:
+        while (batch := await self._source.get()) is not None:
+            if batch.messages:
+                await self._apply(batch)
+
+    async def _apply(self, batch: Batch) -> None:
+        """Apply a batch. Should its partition be taken away meanwhile, Redis decides whether it still fits."""
+        values = [message.value() for message in batch.messages]
+        outcome = await self._call(lambda: self.detection.apply(batch.partition, batch.position, batch.next, values))
+        if isinstance(outcome, Refused):
+            if self._source.current(batch):
+                self._source.seek(batch.source, outcome.next_a)
+            return
+        if self._source.current(batch):
+            self._source.commit({batch.source: batch.next})
+        if outcome.closable is not None:
+            await self._close_due()
+
+    async def _close_due(self) -> int:
+        closed = await self._call(self.detection.close_due)
+        for one in closed:
+            self._on_closed(one)
+        return len(closed)
+
+    # ------------------------------------------------------------ the timer
+
+    async def _tick(self) -> None:
+        pause = self.settings.provisional_interval_ms / 1000
+        while not self._stopping.is_set():
+            await self._follow_redis()
+            closed = await self._close_due()
+            if self.detection.until is None:
+                await self._call(self.detection.look)
+            produced = await self._publish()
+            if not closed and not produced and await self._call(self.detection.is_finished):
+                return
+            try:
+                await asyncio.wait_for(self._stopping.wait(), 0.0 if closed else pause)
+            except TimeoutError:
+                continue
+
+    async def _follow_redis(self) -> None:
+        for partition, offset in (await self._call(self.detection.moved)).items():
+            self._source.seek((self.monitor.assessments_topic, partition), offset)
+
+    def _lacking(self) -> list[Message]:
+        for alert_id, record in self.feed.poll():
+            self.detection.publisher.observe(alert_id, record)
+        return self.detection.lacking() if self.feed.caught_up else []
+
+    async def _publish(self) -> int:
+        messages = await self._call(self._lacking)
+        if not messages:
+            return 0
+        records = [(message.revision.id.encode(), message.value) for message in messages]
+        try:
+            await (await self._sink.send(self.settings.alerts_topic, records))
+        except TransportError as error:
+            await self._in_thread(lambda: self.detection.undelivered([message.revision for message in messages]))
+            if not error.retriable:
+                raise
+            log.warning("alerts_undelivered", alerts=len(messages), error=str(error))
+        return len(messages)

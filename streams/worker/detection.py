@@ -1,0 +1,183 @@
+"""Detect, the part that does I/O without a loop: what a worker does with Redis, from one thread.
+
+Applies batches of assessments, closes what is due, looks at open buckets, and says what the alerts topic lacks. When
+each of these happens is decided in `detecting`; what they mean is decided in `streams.detect` and `streams.alerts`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from streams.alerts.closer import Closed, Closer
+from streams.alerts.provisional import Provisional
+from streams.alerts.publisher import Message, Publisher
+from streams.alerts.revisions import Revision
+from streams.detect.progress import Source, SourceState, advance
+from streams.detect.rule import rule_of
+from streams.detect.time import Timing
+from streams.events import END_OF_TIME, decode_record
+from streams.monitors import Monitor
+from streams.state.session import StoreSettings
+from streams.state.store import Applied, Refused, Store
+
+__all__ = ["Detection", "store_settings"]
+
+log = structlog.get_logger(__name__)
+
+TAKEOVER_SECONDS: Final = 0.5
+CLOSING_SECONDS: Final = 0.5  # closes in a row before the next batch is applied
+DAY_MS: Final = 86_400_000
+
+
+def store_settings(monitor: Monitor) -> StoreSettings:
+    """What of `monitor` its state in Redis depends on."""
+    return StoreSettings(
+        monitor=monitor.name,
+        settings_hash=monitor.settings_hash,
+        roster=monitor.roster,
+        horizon=max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms),
+        window=rule_of(monitor).window,
+    )
+
+
+class Detection:
+    """One worker's detect stage. All calls from one thread, but the constructor.
+
+    `until`: source end offsets of a bounded run. Any call may raise StoreUnavailable (call again later) and StateDirty
+    (call `rebuild`, then again). A Redis that is not where it was is no error: the worker reads on from where it is.
+    """
+
+    def __init__(
+        self, monitor: Monitor, redis_url: str, *, vocabulary: str, until: Mapping[Source, int] | None = None
+    ) -> None:
+        self.monitor = monitor
+        self.until = until
+        self._url = redis_url
+        self._vocabulary = vocabulary
+        self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
+        self._sources: dict[Source, SourceState] = {}
+        self._next: dict[int, int] = {}
+        self._waiting: tuple[int | None, float] | None = None
+        self._next_look = 0.0
+
+    def open(self) -> None:
+        """Connect. Raises ConfigurationError, SettingsChanged, SchemaTooNew, StoreUnavailable."""
+        self.store = Store.connect(self._url, store_settings(self.monitor))
+        self.closer = Closer(self.monitor, self.store, vocabulary=self._vocabulary)
+        self.provisional = Provisional(self.closer)
+        self.publisher = Publisher(self.store, lambda _key, _value: None)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.store.close()
+
+    # ------------------------------------------------------------ assessments
+
+    def starts(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Where Redis wants each assessments partition to be read from."""
+        positions = self.store.positions()
+        self._sources.update(positions.sources)
+        starts = {partition: positions.next.get(partition, 0) for partition in partitions}
+        self._next.update(starts)
+        return starts
+
+    def moved(self) -> dict[int, int]:
+        """Assessments partitions at which Redis stands elsewhere than this worker left it, and where it stands.
+
+        An emptied or set back Redis is noticed so even if nothing arrives that would have to be applied.
+        """
+        found = self.store.positions()
+        moved = {p: found.next.get(p, 0) for p, expected in self._next.items() if found.next.get(p, 0) != expected}
+        if moved:
+            self._sources.update(found.sources)
+            self._next.update(moved)
+        return moved
+
+    def apply(self, partition: int, a0: int, a1: int, values: Sequence[bytes]) -> Applied | Refused:
+        """Apply the records [a0, a1) of a partition. Refused: nothing was applied, read on from where it says."""
+        step = advance(self._sources, map(decode_record, values), self._timing)
+        outcome = self.store.apply(partition, a0, a1, step)
+        if isinstance(outcome, Refused):
+            self._sources.update(self.store.positions().sources)
+            self._next[partition] = outcome.next_a
+            log.info("read_on_from_redis", partition=partition, expected=a0, next=outcome.next_a)
+        else:
+            self._sources.update(step.sources)
+            self._next[partition] = a1
+            if step.outcomes["beyond"]:
+                log.warning("records_beyond", partition=partition, records=step.outcomes["beyond"])
+        return outcome
+
+    def rebuild(self) -> None:
+        """Wipe what a script left half done; the log is read from the start."""
+        log.warning("state_dirty", monitor=self.monitor.name)
+        self.store.wipe()
+        self.closer.forget()
+        self.provisional.forget()
+        self._sources.update(self.store.positions().sources)
+
+    # ------------------------------------------------------------ buckets
+
+    def close_due(self, seconds: float = CLOSING_SECONDS) -> list[Closed]:
+        """Close what is due, for about `seconds`."""
+        deadline = time.monotonic() + seconds
+        done: list[Closed] = []
+        while time.monotonic() < deadline and self._is_mine():
+            closed = self.closer.close_next()
+            if closed is None:
+                break
+            done.append(closed)
+        return done
+
+    def _is_mine(self) -> bool:
+        """Whether to try: as the one who closed last, or after that one has left a due bucket for a moment.
+
+        Only spares work. That a bucket is closed once, and right, does not rest on it.
+        """
+        closing = self.store.closable()
+        if closing is None:
+            self._waiting = None
+            return False
+        if closing.closed is None or (self.closer.holds_state and self.closer.at == closing.closed):
+            return True
+        now = time.monotonic()
+        if self._waiting is None or self._waiting[0] != closing.closed:
+            self._waiting = (closing.closed, now)
+        return now - self._waiting[1] >= TAKEOVER_SECONDS
+
+    def look(self) -> int:
+        """Look at the open buckets for provisional alerts; how many fire. Takes at most a quarter of the time."""
+        begun = time.monotonic()
+        if begun < self._next_look or self.store.closable() is not None:
+            return 0
+        found = len(self.provisional.look())
+        self._next_look = time.monotonic() + 3 * (time.monotonic() - begun)
+        return found
+
+    # ------------------------------------------------------------ alerts
+
+    def lacking(self) -> list[Message]:
+        """What the alerts topic lacks."""
+        return self.publisher.prepare()
+
+    def undelivered(self, revisions: Sequence[Revision]) -> None:
+        """These were not delivered after all."""
+        for revision in revisions:
+            self.publisher.failed(revision)
+
+    # ------------------------------------------------------------ the end of a bounded run
+
+    def is_finished(self) -> bool:
+        """Whether everything up to `until` is applied and every bucket is closed."""
+        if self.until is None:
+            return False
+        sources = self.store.positions().sources
+        reached = all(
+            state.next >= self.until.get(source, 0) and state.latest is not None and state.latest >= END_OF_TIME
+            for source, state in sources.items()
+        )
+        return reached and self.store.closable() is None
