@@ -59,6 +59,8 @@ class Monitor(_Frozen):
     alarms: AlarmSettings = AlarmSettings()
     replay_of: str | None = Field(None, description="Set by a replay: the monitor whose name its alerts carry.")
 
+    source_prefix: str = Field("", description="Set by a replay: before each source topic's name on the broker.")
+
     @model_validator(mode="after")
     def _distinct_topics(self) -> Monitor:
         topics = [source.topic for source in self.sources]
@@ -98,13 +100,17 @@ class Monitor(_Frozen):
 
     @cached_property
     def settings_hash(self) -> str:
-        """SHA-256 prefix over every setting that can change an alert (all but the names)."""
-        content = self.model_dump_json(exclude={"name", "replay_of"})
+        """SHA-256 prefix over every setting that can change an alert: all but the names a replay takes."""
+        content = self.model_dump_json(exclude={"name", "replay_of", "source_prefix"})
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def replayed_as(self, name: str) -> Monitor:
-        """The same monitor in another namespace."""
-        return self.model_copy(update={"name": name, "replay_of": self.title})
+    def on_broker(self, topic: str) -> str:
+        """The name on the broker of a source topic. Records and alerts carry the monitor's own name for it."""
+        return self.source_prefix + topic
+
+    def replayed_as(self, name: str, *, source_prefix: str = "") -> Monitor:
+        """The same monitor in another namespace, reading source topics that were loaded for it if there is a prefix."""
+        return self.model_copy(update={"name": name, "replay_of": self.title, "source_prefix": source_prefix})
 
 
 def shipped_monitors() -> list[str]:
