@@ -2,65 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
 
-from streams.detect.contribution import Contribution, Position
 from streams.detect.reference import ReferenceView
-from streams.detect.totals import pair_scores
 from streams.events import Level, Status, Table
 from streams.signals.early import EarlyRule
 from streams.signals.evidence import measures
 from streams.signals.gps import Prior
 from streams.signals.rounding import round_published
 
-__all__ = ["Alarm", "Alerted", "Firing", "Pair", "PairEvidence", "evidence_of", "judge"]
+__all__ = ["Alarm", "Alerted", "Firing", "PairKey", "judge"]
 
-Pair = tuple[str, str]  # (drug, event)
-
-
-class PairEvidence(Struct, frozen=True, array_like=True):
-    """One case of a pair, as it is kept for alerts: where its message is, its score, and the case's other products.
-
-    Positional in Redis: fields are only ever added at the end, with a default.
-    """
-
-    position: Position
-    received_at: int
-    case_id: str
-    version: int
-    micro: int
-    drugs: tuple[str, ...]
-    drug_span: str | None = None
-    event_span: str | None = None
-    late: bool = False
-
-
-def evidence_of(contribution: Contribution) -> Iterator[tuple[Pair, PairEvidence]]:
-    """What a counted case is evidence for, one item a pair, sorted by pair."""
-    spans: dict[Pair, tuple[int, str | None, str | None]] = {}
-    for drug_index, event_index, micro, drug_span, event_span in contribution.pairs or ():
-        pair = (contribution.drugs[drug_index], contribution.events[event_index])
-        if pair not in spans or micro > spans[pair][0]:
-            spans[pair] = (micro, drug_span, event_span)
-    for drug, event, micro in pair_scores(contribution):
-        _, drug_span, event_span = spans.get((drug, event), (micro, None, None))
-        yield (
-            (drug, event),
-            PairEvidence(
-                contribution.position,
-                contribution.received_at,
-                contribution.case_id,
-                contribution.version,
-                micro,
-                contribution.drugs,
-                drug_span,
-                event_span,
-                contribution.late,
-            ),
-        )
+PairKey = tuple[str, str]  # (drug, event)
 
 
 @dataclass(frozen=True)
@@ -124,21 +80,21 @@ def judge(
     firing: Sequence[Firing],
     *,
     view: ReferenceView,
-    alerted: Mapping[Pair, Alerted],
-    cases: Mapping[Pair, Sequence[PairEvidence]],
+    alerted: Mapping[PairKey, Alerted],
+    cases: Mapping[PairKey, Sequence[Sequence[str]]],
     prior: Prior | None,
     rule: EarlyRule,
-) -> tuple[list[Alarm], dict[Pair, Alerted]]:
+) -> tuple[list[Alarm], dict[PairKey, Alerted]]:
     """Alarms of a bucket in the order of falling S_w/E_w (then drug, event), and what to remember of them.
 
-    `cases`: each firing pair's cases of the bystander span, this bucket's included. The first status that fits is
-    given: listed, non_reaction, bystander, update, new.
+    `cases`: the drugs of each case of each firing pair in the bystander span, this bucket's included. The first status
+    that fits is given: listed, non_reaction, bystander, update, new.
     """
     by_event: dict[str, dict[str, float]] = {}
     for (drug, event), past in alerted.items():
         by_event.setdefault(event, {})[drug] = past.ratio
     alarms: list[Alarm] = []
-    remembered: dict[Pair, Alerted] = {}
+    remembered: dict[PairKey, Alerted] = {}
     for fire in sorted(firing, key=lambda f: (-f.ratio, f.drug, f.event)):
         pair = (fire.drug, fire.event)
         others = by_event.setdefault(fire.event, {})
@@ -151,13 +107,13 @@ def judge(
     return alarms, remembered
 
 
-def _status(pair: Pair, stronger: set[str], cases: Sequence[PairEvidence], before: bool, rule: EarlyRule) -> Status:
+def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], before: bool, rule: EarlyRule) -> Status:
     drug, event = pair[0].casefold(), pair[1].casefold()
     if (drug, event) in rule.listed:
         return "listed"
     if event in rule.non_reactions:
         return "non_reaction"
-    shared = sum(1 for case in cases if not stronger.isdisjoint(case.drugs)) if stronger else 0
+    shared = sum(1 for case in cases if not stronger.isdisjoint(case)) if stronger else 0
     if shared and 2 * shared >= len(cases):
         return "bystander"
     return "update" if before else "new"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from streams.detect.alarms import Alerted, Pair
+from streams.detect.alarms import Alerted, PairKey
 from streams.errors import SchemaTooNew
 from streams.signals.gps import Prior
 
@@ -24,7 +24,7 @@ class Memory(Struct, frozen=True):
     monitored: int = 0
     prior: Prior | None = None
     boundary: int | None = None
-    alerted: dict[Pair, Alerted] = {}
+    alerted: dict[PairKey, Alerted] = {}
 
 
 class _Packed(Struct, array_like=True):
