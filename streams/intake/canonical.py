@@ -34,7 +34,8 @@ FUTURE_TOLERANCE_MS: Final = 86_400_000
 _BOM = b"\xef\xbb\xbf"
 _MAX_TERM = 300
 _MAX_DEPTH = 64
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # the end is optional: linear on any bytes
+# What stands before a string, and the string; its end is optional, so this is linear on any bytes.
+_OUTSIDE = re.compile(rb'([^"]*+)(?:"(?:[^"\\]++|\\.)*+"?)?', re.DOTALL)
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _JSON_TYPES = re.compile(rb"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
 # Controls, line and paragraph separators, direction overrides and BOM. A fixed set: str.isprintable() would differ
@@ -145,10 +146,11 @@ def _check_depth(value: bytes) -> None:
     The decoder's own limit is what the interpreter's stack has left, so it would differ from caller to caller.
     """
     depth = 0
-    for bracket in _STRING.sub(b"", value).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > _MAX_DEPTH:
-            raise Unreadable("nested too deep")
+    for part in _OUTSIDE.finditer(value):
+        for bracket in part[1].translate(None, _NOT_BRACKETS):
+            depth += 1 if bracket in b"[{" else -1
+            if depth > _MAX_DEPTH:
+                raise Unreadable("nested too deep")
 
 
 def _mismatch(complaint: str) -> SchemaMismatch | UnknownFormat:

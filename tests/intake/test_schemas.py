@@ -107,7 +107,7 @@ def accepted(value: bytes) -> bool:
     return True
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(st.tuples(st.just("adverse-event"), report) | st.tuples(st.just("clinical-note"), note))
 def test_schema_and_intake_accept_the_same_messages(case: tuple[str, Any]) -> None:
     name, message = case
@@ -151,7 +151,6 @@ alerts = st.builds(
 records = st.one_of(*(st.builds(kind) for kind in get_args(AssessmentRecord)))
 
 
-@settings(max_examples=200)
 @given(st.tuples(st.just("alert"), alerts) | st.tuples(st.just("assessment-record"), records))
 def test_what_we_encode_is_valid_by_the_schema(case: tuple[str, Any]) -> None:
     name, message = case
