@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from streams.audit.recount import DAY_MS, MICRO, Case, Position, pair_scores
-from streams.events import Table
+from streams.events import Alert, Table
 from streams.monitors import Monitor
 
-__all__ = ["PairCount", "Tables"]
+__all__ = ["PairCount", "Tables", "differ"]
 
 
 class PairCount(NamedTuple):
@@ -65,3 +68,18 @@ class Tables:
         n, m, total = with_drug.total() * MICRO, with_event.total(), cases.total() * MICRO
         table = Table(both / MICRO, (n - both) / MICRO, (m - both) / MICRO, (total - n - m + both) / MICRO, expected)
         return PairCount(table, positions)
+
+
+def differ(alert: Alert, pair: PairCount) -> Iterator[str]:
+    """How an alert's table, number of cases and evidence differ from what was recounted, in words."""
+    for name, recounted in msgspec.structs.asdict(pair.table).items():
+        published = getattr(alert.table, name)
+        if not math.isclose(published, recounted, rel_tol=1e-9, abs_tol=1e-9):
+            yield f"table.{name}: {published:.12g} in the alert, {recounted:.12g} in the log"
+    if alert.cases != len(pair.cases):
+        yield f"cases: {alert.cases} in the alert, {len(pair.cases)} in the log"
+    if alert.cases != len(alert.evidence) + alert.evidence_omitted:
+        yield f"cases: {alert.cases}, but {len(alert.evidence)} are listed and {alert.evidence_omitted} omitted"
+    for case in alert.evidence:
+        if (case.topic, case.partition, case.offset) not in pair.cases:
+            yield f"evidence {case.topic}/{case.partition}/{case.offset}: not a counted case of the pair in the log"

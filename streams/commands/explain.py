@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ import msgspec
 
 from streams.audit.log import AssessmentLog
 from streams.audit.recount import recount
-from streams.audit.tables import PairCount, Tables
+from streams.audit.tables import Tables, differ
 from streams.commands.options import json_option, prepare
 from streams.commands.output import print_table, printable, progress, write_json
 from streams.errors import ConfigurationError
@@ -98,21 +97,6 @@ def _verify(settings: Settings, alert: Alert, monitor_name: str) -> Verdict:
         pair = Tables(counted, monitor).pair(alert.drug, alert.event, alert.decided)
     found = msgspec.structs.asdict(pair.table)
     return Verdict(not (differences := list(differ(alert, pair))), found, differences)
-
-
-def differ(alert: Alert, pair: PairCount) -> Iterator[str]:
-    """How an alert's table, number of cases and evidence differ from what was recounted, in words."""
-    for name, recounted in msgspec.structs.asdict(pair.table).items():
-        published = getattr(alert.table, name)
-        if not math.isclose(published, recounted, rel_tol=1e-9, abs_tol=1e-9):
-            yield f"table.{name}: {published:.12g} in the alert, {recounted:.12g} in the log"
-    if alert.cases != len(pair.cases):
-        yield f"cases: {alert.cases} in the alert, {len(pair.cases)} in the log"
-    if alert.cases != len(alert.evidence) + alert.evidence_omitted:
-        yield f"cases: {alert.cases}, but {len(alert.evidence)} are listed and {alert.evidence_omitted} omitted"
-    for case in alert.evidence:
-        if (case.topic, case.partition, case.offset) not in pair.cases:
-            yield f"evidence {case.topic}/{case.partition}/{case.offset}: not a counted case of the pair in the log"
 
 
 # ------------------------------------------------------------------ for people

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.errors import ConfigurationError
 from streams.logs import configure_logging
+from streams.monitors import Monitor
 from streams.settings import Settings, load_settings
 
-__all__ = ["json_option", "monitor_option", "prepare"]
+if TYPE_CHECKING:
+    from streams.state.store import StoreSettings
+
+__all__ = ["json_option", "monitor_option", "prepare", "store_settings", "store_url"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,3 +34,19 @@ def prepare() -> Settings:
     settings = load_settings()
     configure_logging(settings.log_level)
     return settings
+
+
+def store_url(settings: Settings) -> str:
+    """Where Redis is. Raises ConfigurationError without one: an embedded server lives in its worker alone."""
+    if settings.redis_url is None:
+        raise ConfigurationError("no Redis to look at: set VIGILIA_REDIS_URL to the one that `vigilia run` uses")
+    return settings.redis_url.get_secret_value()
+
+
+def store_settings(monitor: Monitor) -> StoreSettings:
+    """What of `monitor` its state in Redis depends on."""
+    from streams.detect.rule import DAY_MS, rule_of
+    from streams.state.store import StoreSettings
+
+    horizon = max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms)
+    return StoreSettings(monitor.name, monitor.settings_hash, monitor.roster, horizon, rule_of(monitor).window)

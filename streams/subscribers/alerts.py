@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from streams.errors import NotAuthorised, SchemaMismatch, VigiliaError
 from streams.events import Alert, decode_alert
 from streams.settings import Settings
-from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, new_consumer
+from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, fetch, new_consumer
 from streams.subscribers.revisions import AlertFilter, Revisions
 from streams.transport.failures import transport_error
 
@@ -289,7 +289,7 @@ class AlertStream:
                 partition.alive = False
 
     def _consume(self) -> list[Message]:
-        messages: list[Message] = self._consumer.consume(BATCH, POLL_SECONDS)
+        messages = fetch(self._consumer, BATCH, POLL_SECONDS)
         if self._failure is not None:
             raise self._failure
         if self._rebalanced:  # some of them may have been fetched for the assignment before: begin anew

@@ -13,7 +13,7 @@ from streams.errors import BrokerUnavailable, NotAuthorised, VigiliaError
 from streams.settings import Settings
 from streams.transport.failures import transport_error
 
-__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "new_consumer"]
+__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "fetch", "new_consumer"]
 
 REQUEST_SECONDS = 10.0
 STALLED_SECONDS = 30.0
@@ -37,6 +37,12 @@ def new_consumer(settings: Settings, properties: Mapping[str, object]) -> Consum
         )
     except KafkaException as error:
         raise transport_error(error, "settings for Kafka") from None
+
+
+def fetch(consumer: Consumer, most: int, seconds: float) -> list[Message]:
+    """Up to `most` messages, as soon as there is one: `consume` alone would wait `seconds` for the last of them."""
+    first = consumer.poll(seconds)
+    return [] if first is None else [first, *consumer.consume(most - 1, 0)]
 
 
 class TopicReader:
@@ -103,7 +109,7 @@ class TopicReader:
         self._consumer.assign([TopicPartition(self.topic, p, first[p]) for p in sorted(open_partitions)])
         silent = 0.0
         while open_partitions:
-            got = self._consumer.consume(batch, 0.5)
+            got = fetch(self._consumer, batch, 0.5)
             silent = 0.0 if got else silent + 0.5
             if self._refusal is not None or silent >= STALLED_SECONDS:
                 raise self._refusal or BrokerUnavailable(f"{self._where} gave nothing of {self.topic} for 30 s")
@@ -127,7 +133,7 @@ class TopicReader:
         self._consumer.assign([TopicPartition(self.topic, partition, offset)])
         try:
             for _ in range(int(STALLED_SECONDS / 0.5)):
-                for message in self._consumer.consume(1, 0.5):
+                for message in fetch(self._consumer, 2, 0.5):
                     error = message.error()
                     if error is None:
                         return message if message.offset() == offset else None

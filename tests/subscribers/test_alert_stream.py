@@ -19,10 +19,10 @@ from streams.subscribers import AlertStream
 pytestmark = pytest.mark.kafka
 
 BASE = Alert(
-    "a", "m", "RV", "Intussusception", "signal", "early", "raised", "new", "1999-03-03", 1, 3,
-    Table(5, 3, 10, 400, 0.06), 30.0, 20.0, {}, [], 0, Versions("h", "early", "v", None),
+    id="a", monitor="m", drug="RV", event="Intussusception", kind="signal", level="early", state="raised", status="new",
+    raised_at="1999-03-03", bucket=1, decided=1, cases=3, table=Table(5, 3, 10, 400, 0.06), statistic=30.0,
+    threshold=20.0, measures={}, evidence=[], evidence_omitted=0, versions=Versions("h", "early", "v", None),
 )  # fmt: skip
-Make = Callable[..., Alert]
 
 
 def an_alert(alert_id: str, **changes: Any) -> Alert:

@@ -11,8 +11,11 @@ STATES = ("provisional", "raised", "updated", "withdrawn")
 
 def an_alert(alert_id: str = "a", state: str = "raised", bucket: int = 1, cases: int = 3, drug: str = "RV") -> Alert:
     return Alert(
-        alert_id, "m", drug, "Intussusception", "signal", "early", state, "new", "1999-03-03", bucket, cases,  # type: ignore[arg-type]
-        Table(5, 3, 10, 400, 0.06), 30.0, 20.0, {}, [], 0, Versions("h", "early", "v", None),
+        id=alert_id, monitor="m", drug=drug, event="Intussusception", kind="signal", level="early",
+        state=state,  # type: ignore[arg-type]
+        status="new", raised_at="1999-03-03", bucket=bucket, decided=bucket, cases=cases,
+        table=Table(5, 3, 10, 400, 0.06), statistic=30.0, threshold=20.0, measures={}, evidence=[], evidence_omitted=0,
+        versions=Versions("h", "early", "v", None),
     )  # fmt: skip
 
 
