@@ -1,0 +1,344 @@
+"""The assess stage: source topics to `<monitor>.assessments`, one record for every source offset, in order.
+
+For a batch of one partition, in this order, and safety depends on it:
+
+1. each message is announced to the partition's sequencer and assessed; coded reports at once, texts by tasks that wait
+   for the classifier and may finish in any order;
+2. what the sequencer releases is handed to the sink, to the assessments partition of the same number;
+3. when a group is delivered, its records are reported to the sequencer;
+4. only what the sequencer calls committable is committed.
+
+After a failed delivery everything of the partition that is not committed is dropped, and it is read again from there.
+A classifier that can't be reached is waited for; the queue of the source fills and its partitions are paused.
+
+In burst mode (`until`: the end offset of each source partition) the stage reads no further, writes an end tick behind
+the last record, and is `finished` when every partition of the roster has got that far, whoever owns it. Without, quiet
+partitions of live topics that are read to their end get a clock tick whenever it lets them pass another bucket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+import structlog
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from streams.assess.assessor import Assessor, Draft, Origin
+from streams.assess.sequencer import Released, Sequencer, Ticket
+from streams.assess.text import Reader, read_text
+from streams.detect.time import Timing
+from streams.errors import ClassifierError, ConfigurationError, PoisonInput, TopicMissing, TransportError
+from streams.events import END_OF_TIME, Assessment, DeadLetter, encode
+from streams.monitors import Monitor
+from streams.transport import Batch, BatchSource, Partition, Sink
+
+__all__ = ["AssessStage"]
+
+log = structlog.get_logger(__name__)
+
+COMMIT_SECONDS = 0.2
+WATCH_SECONDS = 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries, doubling
+MOST_READING = 512  # texts that wait for the classifier
+MOST_READING_CHARACTERS = 8_000_000
+
+
+class _Run:
+    """A partition while it is ours."""
+
+    __slots__ = (
+        "at_end",
+        "committed",
+        "complete",
+        "epoch",
+        "floor",
+        "quiet",
+        "rewound",
+        "sequencer",
+        "source",
+        "until",
+    )
+
+    def __init__(self, batch: Batch, until: int | None) -> None:
+        self.source: Partition = batch.source
+        self.sequencer = Sequencer(batch.topic, batch.partition, batch.position)
+        self.epoch = batch.epoch
+        self.committed = batch.position
+        self.until = until
+        self.complete = False  # the end tick is written
+        self.rewound = False
+        self.at_end = False
+        self.quiet = True
+        self.floor: int | None = None  # up to which clock ticks have said that time has passed
+
+
+class AssessStage:
+    """Reads from `source`, a group of its own on the monitor's source topics, and writes to `sink`.
+
+    `reader` and `model` are needed by a monitor that reads text. `now` gives milliseconds UTC and serves clock ticks
+    alone. The source must be made with `leaving=stage.leaving`; see `connect`.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        assessor: Assessor,
+        sink: Sink,
+        *,
+        reader: Reader | None = None,
+        model: str | None = None,
+        until: Mapping[Partition, int] | None = None,
+        tick_seconds: float = 5.0,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if monitor.reads_text and (reader is None or model is None):
+            raise ConfigurationError(f"monitor {monitor.name} reads text and needs a classifier")
+        self._monitor, self._assessor, self._sink = monitor, assessor, sink
+        self._reader, self._model = reader, model or ""
+        self._until = dict(until) if until is not None else None
+        self._tick_seconds, self._now, self._pause = tick_seconds, now, pause
+        self._topic = monitor.assessments_topic
+        self._roster = frozenset(monitor.roster)
+        self._live = frozenset(source.topic for source in monitor.sources if source.live)
+        self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
+        self._runs: dict[Partition, _Run] = {}
+        self._reading: dict[asyncio.Task[None], int] = {}  # and the characters of each
+        self._characters = 0
+        self._crashed: asyncio.Future[None] | None = None
+        self._stopping, self._stopped = False, asyncio.Event()
+        self.outcomes: Counter[str] = Counter()
+        self.finished = asyncio.Event()
+
+    @property
+    def group(self) -> str:
+        """The consumer group of the stage."""
+        return f"{self._monitor.name}.assess"
+
+    def connect(self, config: Mapping[str, str], **options: object) -> BatchSource:
+        """A source for this stage; `options` go to BatchSource."""
+        return BatchSource(config, self.group, self._monitor.topics, leaving=self.leaving, **options)  # type: ignore[arg-type]
+
+    async def run(self, source: BatchSource) -> None:
+        """Work until `stop`. Raises what can't be mended by trying again; call `stop` then too."""
+        self._source = source
+        tasks = [asyncio.create_task(work()) for work in (self._consume, self._keep_committing, self._keep_watching)]
+        stopped = asyncio.create_task(self._stopped.wait())
+        crashed = self._crashed = asyncio.get_running_loop().create_future()
+        try:
+            done, _ = await asyncio.wait([*tasks, stopped, crashed], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._crashed = None
+            running = [*tasks, stopped, *self._reading]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def stop(self, seconds: float) -> bool:
+        """Take nothing more, wait at most `seconds` until everything taken is delivered, commit, leave the group.
+
+        Returns whether everything was; what was not will be read again by whoever owns the partition next.
+        """
+        self._stopping = True
+        deadline = time.monotonic() + seconds
+        while (open_ := any(run.sequencer.pending for run in self._runs.values())) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        await self._source.stop()
+        self._stopped.set()
+        return not open_
+
+    async def leaving(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """What to commit for partitions that are taken away; they are forgotten here."""
+        runs = [run for source in partitions if (run := self._runs.pop(source, None)) is not None]
+        return {run.source: run.sequencer.committable for run in runs if run.sequencer.committable > run.committed}
+
+    # ------------------------------------------------------------ 1: read and assess
+
+    async def _consume(self) -> None:
+        while not self._stopping and (batch := await self._source.get()) is not None:
+            await self._sink.room()
+            await self._room_to_read()
+            if self._source.current(batch) and not self._stopping:
+                self._take(batch)
+        await self._stopped.wait()
+
+    async def _room_to_read(self) -> None:
+        while len(self._reading) >= MOST_READING or self._characters >= MOST_READING_CHARACTERS:
+            await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
+
+    def _take(self, batch: Batch) -> None:
+        run = self._run_of(batch)
+        if run.complete:
+            return
+        if batch.deleted:
+            run.sequencer.gap(batch.next if run.until is None else min(batch.next, run.until))
+            self.outcomes["gap"] += 1
+        for message in batch.messages:
+            if run.until is not None and message.offset() >= run.until:
+                break
+            self._assess(run, message)
+        run.at_end = batch.end is not None
+        run.quiet = run.quiet and not batch.messages
+        if run.until is not None and max(batch.next, batch.end or 0) >= run.until:
+            run.sequencer.tick(END_OF_TIME)
+            run.complete = True
+            self._source.hold(r.source for r in self._runs.values() if r.complete)
+        self._release(run)
+
+    def _run_of(self, batch: Batch) -> _Run:
+        run = self._runs.get(batch.source)
+        if run is not None and run.rewound and run.sequencer.seek == batch.position:
+            run.epoch, run.rewound = batch.epoch, False
+        elif run is None or run.epoch != batch.epoch:
+            if batch.source not in self._roster:
+                raise TopicMissing(
+                    f"topic {batch.topic} has a partition {batch.partition} that the monitor {self._monitor.name} does "
+                    "not list: a topic that has grown needs a monitor of a new name"
+                )
+            run = self._runs[batch.source] = _Run(batch, None if self._until is None else self._until[batch.source])
+        return run
+
+    def _assess(self, run: _Run, message: Message) -> None:
+        ticket = run.sequencer.read(message.offset())
+        kind, timestamp = message.timestamp()
+        origin = Origin(
+            run.source[0], run.source[1], ticket.lo, ticket.offset, 0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp
+        )
+        record = self._assessor.assess(origin, message.value(), message.headers())
+        if isinstance(record, Draft):
+            task = asyncio.create_task(self._read(run, ticket, origin, record))
+            self._reading[task] = len(record.text)
+            self._characters += len(record.text)
+            task.add_done_callback(self._has_read)
+        else:
+            self._submit(run, ticket, record)
+
+    async def _read(self, run: _Run, ticket: Ticket, origin: Origin, draft: Draft) -> None:
+        """Have a text read. Waits for a classifier that is away; gives up only with the partition."""
+        assert self._reader is not None
+        pause = FIRST_PAUSE
+        while self._runs.get(run.source) is run:
+            try:
+                reading = await read_text(draft.text, self._reader, self._monitor.text_threshold)
+            except PoisonInput as error:
+                self._submit(run, ticket, draft.dead_letter(origin, error))
+            except ClassifierError as error:
+                if not error.retriable:
+                    raise
+                log.warning("classifier_waited_for", reason=error.reason, seconds=pause)
+                await self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            else:
+                self._submit(run, ticket, draft.record(reading, self._model))
+            self._release(run)
+            return
+
+    def _has_read(self, task: asyncio.Task[None]) -> None:
+        self._characters -= self._reading.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _submit(self, run: _Run, ticket: Ticket, record: Assessment | DeadLetter) -> None:
+        if run.sequencer.submit(ticket, record):
+            self.outcomes["assessed" if isinstance(record, Assessment) else f"dead_letter:{record.reason}"] += 1
+
+    # ------------------------------------------------------------ 2 and 3: send, and note what is delivered
+
+    def _release(self, run: _Run) -> None:
+        if self._runs.get(run.source) is not run or run.rewound:
+            return
+        released = run.sequencer.release()
+        if released:
+            records = [(None, encode(record)) for _, record in released]
+            self._sink.send(self._topic, records, run.source[1]).add_done_callback(
+                partial(self._delivered, run, run.epoch, released)
+            )
+
+    def _delivered(self, run: _Run, epoch: int, released: list[Released], sent: asyncio.Future[None]) -> None:
+        if run.rewound or run.epoch != epoch or self._runs.get(run.source) is not run or sent.cancelled():
+            return
+        error = sent.exception()
+        if error is None:
+            for ticket, _ in released:
+                run.sequencer.delivered(ticket)
+        elif isinstance(error, TransportError) and error.retriable:
+            self._rewind(run, error)
+        else:
+            self._fail(error)
+
+    def _rewind(self, run: _Run, error: TransportError) -> None:
+        offset = run.sequencer.rewind()
+        run.rewound, run.complete = True, False
+        log.warning("rewound", topic=run.source[0], partition=run.source[1], offset=offset, reason=str(error))
+        self.outcomes["rewound"] += 1
+        self._source.hold(r.source for r in self._runs.values() if r.complete)
+        self._source.seek(run.source, offset)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._crashed is not None and not self._crashed.done():
+            self._crashed.set_exception(error)
+
+    # ------------------------------------------------------------ 4: commit
+
+    async def _keep_committing(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            self._commit()
+
+    def _commit(self) -> None:
+        moved = {}
+        for run in self._runs.values():
+            if run.sequencer.committable > run.committed:
+                run.committed = moved[run.source] = run.sequencer.committable
+        if moved:
+            self._source.commit(moved)
+
+    # ------------------------------------------------------------ the end of a burst, and clock ticks
+
+    async def _keep_watching(self) -> None:
+        seconds = self._tick_seconds if self._until is None else WATCH_SECONDS
+        while not self.finished.is_set():
+            await asyncio.sleep(seconds)
+            if self._until is None:
+                self._tick()
+            elif all(
+                (run := self._runs.get(s)) and run.complete and not run.sequencer.pending for s in self._source.assigned
+            ):
+                await self._check_finished(self._until)
+        await asyncio.Event().wait()
+
+    async def _check_finished(self, until: Mapping[Partition, int]) -> None:
+        """Say with the commit that our partitions are complete, and look whether all are."""
+        for run in self._runs.values():
+            run.committed = run.sequencer.committable
+            self._source.commit({run.source: run.committed}, _end_mark(until[run.source]))
+        try:
+            commits = await self._source.committed(self._roster)
+        except TransportError as error:
+            log.info("commits_unknown", reason=str(error))
+        else:
+            if all(commits[source][1] == _end_mark(until[source]) for source in self._roster):
+                self.finished.set()
+
+    def _tick(self) -> None:
+        now = self._now()
+        for run in self._runs.values():
+            quiet, run.quiet = run.quiet, True
+            floor = self._timing.floor(now)
+            idle = quiet and run.at_end and not run.sequencer.pending and not run.rewound
+            if idle and run.source[0] in self._live and (run.floor is None or floor > run.floor):
+                run.floor = floor
+                run.sequencer.tick(now)
+                self._release(run)
+                self.outcomes["tick"] += 1
+
+
+def _end_mark(offset: int) -> str:
+    return f"end:{offset}"
