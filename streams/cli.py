@@ -32,7 +32,7 @@ from streams.errors import (
     WrongModel,
 )
 
-__all__ = ["COMMANDS", "HINTS", "cli", "main"]
+__all__ = ["COMMANDS", "HINTS", "cli", "hint", "main"]
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -150,9 +150,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _tell(error: VigiliaError) -> None:
     click.echo(f"vigilia: {error.reason}: {' '.join(str(error).split())}", err=True)
-    hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), None)
-    if hint is not None:
-        click.echo(f"  what to do: {hint}", err=True)
+    advice = hint(error)
+    if advice:
+        click.echo(f"  what to do: {advice}", err=True)
+
+
+def hint(error: VigiliaError) -> str:
+    """What to do about an error, by its class; empty where its message says it all."""
+    return next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), "")
 
 
 def _tell_internal(error: Exception) -> None:

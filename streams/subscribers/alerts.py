@@ -254,6 +254,7 @@ class AlertStream:
         try:
             metadata = self._consumer.list_topics(self._topic, timeout=REQUEST_SECONDS).topics[self._topic]
         except KafkaException as error:
+            self._consumer.poll(0)  # serves error_cb, which knows whether credentials were refused
             raise self._failure or transport_error(error, f"Kafka at {self._settings.bootstrap_servers}") from None
         if metadata.error is not None:
             raise transport_error(metadata.error, f"topic {self._topic}")

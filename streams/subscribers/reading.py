@@ -13,7 +13,7 @@ from streams.errors import BrokerUnavailable, NotAuthorised, VigiliaError
 from streams.settings import Settings
 from streams.transport.failures import transport_error
 
-__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "fetch", "new_consumer"]
+__all__ = ["PARTITION_EOF", "REBALANCED", "REQUEST_SECONDS", "TopicReader", "fetch", "new_consumer", "probe"]
 
 REQUEST_SECONDS = 10.0
 STALLED_SECONDS = 30.0
@@ -43,6 +43,22 @@ def fetch(consumer: Consumer, most: int, seconds: float) -> list[Message]:
     """Up to `most` messages, as soon as there is one: `consume` alone would wait `seconds` for the last of them."""
     first = consumer.poll(seconds)
     return [] if first is None else [first, *consumer.consume(most - 1, 0)]
+
+
+def probe(settings: Settings, seconds: float = REQUEST_SECONDS) -> dict[str, int]:
+    """The topics that Kafka shows us, with their number of partitions. Raises BrokerUnavailable, NotAuthorised."""
+    refusals: list[KafkaError] = []
+    consumer = new_consumer(settings, {"group.id": "vigilia-readers", "error_cb": refusals.append})
+    where = f"Kafka at {settings.bootstrap_servers}"
+    try:
+        found = consumer.list_topics(timeout=seconds).topics
+    except KafkaException as error:
+        consumer.poll(0)
+        failures = [failure for refusal in refusals if not (failure := transport_error(refusal, where)).retriable]
+        raise failures[0] if failures else transport_error(error, where) from None
+    finally:
+        consumer.close()
+    return {name: len(topic.partitions) for name, topic in sorted(found.items())}
 
 
 class TopicReader:
@@ -78,6 +94,7 @@ class TopicReader:
                 low, high = self._consumer.get_watermark_offsets(partition, timeout=REQUEST_SECONDS)
                 self.starts[number], self.ends[number] = low, high
         except KafkaException as error:
+            self._consumer.poll(0)  # serves error_cb, which knows whether credentials were refused
             self._consumer.close()
             raise self._refusal or transport_error(error, self._where) from None
         except VigiliaError:
