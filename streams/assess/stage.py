@@ -11,9 +11,10 @@ For a batch of one partition, in this order, and safety depends on it:
 After a failed delivery everything of the partition that is not committed is dropped, and it is read again from there.
 A classifier that can't be reached is waited for; the queue of the source fills and its partitions are paused.
 
-In burst mode (`until`: the end offset of each source partition) the stage reads no further, writes an end tick behind
-the last record, and is `finished` when every partition of the roster has got that far, whoever owns it. Without, quiet
-partitions of live topics that are read to their end get a clock tick whenever it lets them pass another bucket.
+In burst mode (`until`: the end offset of each source partition on the broker) the stage reads no further, writes an end
+tick behind the last record, and is `finished` when every partition of the roster has got that far, whoever owns it.
+Without, quiet partitions of live topics that are read to their end get a clock tick whenever it lets them pass another
+bucket.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class _Run:
         "complete",
         "epoch",
         "floor",
+        "name",
         "quiet",
         "rewound",
         "sequencer",
@@ -63,9 +65,10 @@ class _Run:
         "until",
     )
 
-    def __init__(self, batch: Batch, until: int | None) -> None:
+    def __init__(self, batch: Batch, name: str, until: int | None) -> None:
         self.source: Partition = batch.source
-        self.sequencer = Sequencer(batch.topic, batch.partition, batch.position)
+        self.name = name  # of the topic in records
+        self.sequencer = Sequencer(name, batch.partition, batch.position)
         self.epoch = batch.epoch
         self.committed = batch.position
         self.until = until
@@ -93,6 +96,7 @@ class AssessStage:
         model: str | None = None,
         until: Mapping[Partition, int] | None = None,
         tick_seconds: float = 5.0,
+        settle_seconds: float = 20.0,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -101,16 +105,18 @@ class AssessStage:
         self._monitor, self._assessor, self._sink = monitor, assessor, sink
         self._reader, self._model = reader, model or ""
         self._until = dict(until) if until is not None else None
-        self._tick_seconds, self._now, self._pause = tick_seconds, now, pause
+        self._tick_seconds, self._settle_seconds = tick_seconds, settle_seconds
+        self._now, self._pause = now, pause
         self._topic = monitor.assessments_topic
-        self._roster = frozenset(monitor.roster)
-        self._live = frozenset(source.topic for source in monitor.sources if source.live)
+        self._names = {monitor.on_broker(topic): topic for topic in monitor.topics}  # on the broker -> in records
+        self._roster = frozenset((monitor.on_broker(topic), partition) for topic, partition in monitor.roster)
+        self._live = frozenset(monitor.on_broker(source.topic) for source in monitor.sources if source.live)
         self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
         self._runs: dict[Partition, _Run] = {}
         self._reading: dict[asyncio.Task[None], int] = {}  # and the characters of each
         self._characters = 0
         self._crashed: asyncio.Future[None] | None = None
-        self._stopping, self._stopped = False, asyncio.Event()
+        self._stopping = asyncio.Event()
         self.outcomes: Counter[str] = Counter()
         self.finished = asyncio.Event()
 
@@ -121,37 +127,47 @@ class AssessStage:
 
     def connect(self, config: Mapping[str, str], **options: object) -> BatchSource:
         """A source for this stage; `options` go to BatchSource."""
-        return BatchSource(config, self.group, self._monitor.topics, leaving=self.leaving, **options)  # type: ignore[arg-type]
+        return BatchSource(config, self.group, list(self._names), leaving=self.leaving, **options)  # type: ignore[arg-type]
 
     async def run(self, source: BatchSource) -> None:
-        """Work until `stop`. Raises what can't be mended by trying again; call `stop` then too."""
-        self._source = source
-        tasks = [asyncio.create_task(work()) for work in (self._consume, self._keep_committing, self._keep_watching)]
-        stopped = asyncio.create_task(self._stopped.wait())
-        crashed = self._crashed = asyncio.get_running_loop().create_future()
-        try:
-            done, _ = await asyncio.wait([*tasks, stopped, crashed], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            self._crashed = None
-            running = [*tasks, stopped, *self._reading]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+        """Work until `stop`, or in burst mode until all is done; deliver what was taken, commit, leave the group.
 
-    async def stop(self, seconds: float) -> bool:
-        """Take nothing more, wait at most `seconds` until everything taken is delivered, commit, leave the group.
-
-        Returns whether everything was; what was not will be read again by whoever owns the partition next.
+        Raises VigiliaError for what can't be mended by trying again.
         """
-        self._stopping = True
-        deadline = time.monotonic() + seconds
-        while (open_ := any(run.sequencer.pending for run in self._runs.values())) and time.monotonic() < deadline:
+        self._source = source
+        crashed = self._crashed = asyncio.get_running_loop().create_future()
+        async with source:
+            reading = asyncio.create_task(self._consume())
+            timers = [asyncio.create_task(work()) for work in (self._keep_committing, self._keep_watching)]
+            ends = [asyncio.create_task(event.wait()) for event in (self._stopping, self.finished)]
+            try:
+                waited_for = [reading, *timers, *ends, crashed]
+                done, _ = await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                reading.cancel()
+                ends.append(asyncio.create_task(self._settle()))
+                await asyncio.wait([crashed, ends[-1]], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._crashed = None
+                tasks = [reading, *timers, *ends, *self._reading]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        if crashed.done():
+            crashed.result()
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what was taken is delivered, or after `settle_seconds`."""
+        self._stopping.set()
+
+    async def _settle(self) -> None:
+        deadline = time.monotonic() + self._settle_seconds
+        while unsettled := sum(run.sequencer.pending for run in self._runs.values()):
+            if time.monotonic() > deadline:
+                log.warning("assess_left_behind", records=unsettled)  # the next owner reads them again
+                return
             await asyncio.sleep(0.01)
-        await self._source.stop()
-        self._stopped.set()
-        return not open_
 
     async def leaving(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """What to commit for partitions that are taken away; they are forgotten here."""
@@ -161,12 +177,11 @@ class AssessStage:
     # ------------------------------------------------------------ 1: read and assess
 
     async def _consume(self) -> None:
-        while not self._stopping and (batch := await self._source.get()) is not None:
+        while (batch := await self._source.get()) is not None:
             await self._sink.room()
             await self._room_to_read()
-            if self._source.current(batch) and not self._stopping:
+            if self._source.current(batch):
                 self._take(batch)
-        await self._stopped.wait()
 
     async def _room_to_read(self) -> None:
         while len(self._reading) >= MOST_READING or self._characters >= MOST_READING_CHARACTERS:
@@ -201,14 +216,16 @@ class AssessStage:
                     f"topic {batch.topic} has a partition {batch.partition} that the monitor {self._monitor.name} does "
                     "not list: a topic that has grown needs a monitor of a new name"
                 )
-            run = self._runs[batch.source] = _Run(batch, None if self._until is None else self._until[batch.source])
+            run = self._runs[batch.source] = _Run(
+                batch, self._names[batch.topic], None if self._until is None else self._until[batch.source]
+            )
         return run
 
     def _assess(self, run: _Run, message: Message) -> None:
         ticket = run.sequencer.read(message.offset())
         kind, timestamp = message.timestamp()
         origin = Origin(
-            run.source[0], run.source[1], ticket.lo, ticket.offset, 0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp
+            run.name, run.source[1], ticket.lo, ticket.offset, 0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp
         )
         record = self._assessor.assess(origin, message.value(), message.headers())
         if isinstance(record, Draft):
@@ -304,7 +321,7 @@ class AssessStage:
 
     async def _keep_watching(self) -> None:
         seconds = self._tick_seconds if self._until is None else WATCH_SECONDS
-        while not self.finished.is_set():
+        while True:
             await asyncio.sleep(seconds)
             if self._until is None:
                 self._tick()
@@ -312,7 +329,6 @@ class AssessStage:
                 (run := self._runs.get(s)) and run.complete and not run.sequencer.pending for s in self._source.assigned
             ):
                 await self._check_finished(self._until)
-        await asyncio.Event().wait()
 
     async def _check_finished(self, until: Mapping[Partition, int]) -> None:
         """Say with the commit that our partitions are complete, and look whether all are."""

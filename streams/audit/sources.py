@@ -45,6 +45,6 @@ def count_sources(settings: Settings, monitor: Monitor, recount: Recount) -> Sou
 
 def _positions(settings: Settings, monitor: Monitor) -> Iterator[Position]:
     for topic in monitor.topics:
-        with TopicReader(settings, topic) as reader:
+        with TopicReader(settings, monitor.on_broker(topic)) as reader:
             for message in reader.messages():
                 yield topic, message.partition(), message.offset()

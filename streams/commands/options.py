@@ -45,8 +45,6 @@ def store_url(settings: Settings) -> str:
 
 def store_settings(monitor: Monitor) -> StoreSettings:
     """What of `monitor` its state in Redis depends on."""
-    from streams.detect.rule import DAY_MS, rule_of
-    from streams.state.store import StoreSettings
+    from streams.state.session import StoreSettings
 
-    horizon = max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms)
-    return StoreSettings(monitor.name, monitor.settings_hash, monitor.roster, horizon, rule_of(monitor).window)
+    return StoreSettings.of(monitor)

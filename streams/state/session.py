@@ -25,6 +25,7 @@ from redis.exceptions import (
 
 from streams.detect.contribution import Position
 from streams.detect.progress import Source
+from streams.detect.rule import DAY_MS, rule_of
 from streams.errors import (
     ConfigurationError,
     SchemaTooNew,
@@ -34,6 +35,7 @@ from streams.errors import (
     StateError,
     StoreUnavailable,
 )
+from streams.monitors import Monitor
 from streams.state.keys import Keys
 
 __all__ = ["SCHEMA", "Session", "StoreSettings", "load_scripts", "pack", "raw"]
@@ -59,6 +61,12 @@ class StoreSettings:
     roster: tuple[Source, ...]
     horizon: int
     window: int
+
+    @classmethod
+    def of(cls, monitor: Monitor) -> StoreSettings:
+        """What of `monitor` its state in Redis depends on."""
+        horizon = max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms)
+        return cls(monitor.name, monitor.settings_hash, monitor.roster, horizon, rule_of(monitor).window)
 
     def __post_init__(self) -> None:
         if not self.roster or len({topic for topic, _ in self.roster}) > MAX_TOPICS:

@@ -52,7 +52,7 @@ def control_topic(monitor: Monitor) -> str:
 def required_topics(monitor: Monitor, settings: Settings) -> list[Topic]:
     """Every topic of a monitor: its sources, its assessments, the alerts and the control topic."""
     return [
-        *(Topic(source.topic, source.partitions, {}, SOURCE) for source in monitor.sources),
+        *(Topic(monitor.on_broker(source.topic), source.partitions, {}, SOURCE) for source in monitor.sources),
         Topic(monitor.assessments_topic, monitor.assessments_partitions, FOR_EVER),
         Topic(settings.alerts_topic, 1, COMPACTED, exact=False),
         Topic(control_topic(monitor), 1, {}, {"retention.ms": str(DAY_MS)}, exact=False),

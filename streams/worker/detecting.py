@@ -171,7 +171,7 @@ class Detecting:
             return 0
         records = [(message.revision.id.encode(), message.value) for message in messages]
         try:
-            await (await self._sink.send(self.settings.alerts_topic, records))
+            await self._sink.send(self.settings.alerts_topic, records)
         except TransportError as error:
             await self._in_thread(lambda: self.detection.undelivered([message.revision for message in messages]))
             if not error.retriable:

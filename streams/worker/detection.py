@@ -17,31 +17,18 @@ from streams.alerts.provisional import Provisional
 from streams.alerts.publisher import Message, Publisher
 from streams.alerts.revisions import Revision
 from streams.detect.progress import Source, SourceState, advance
-from streams.detect.rule import rule_of
 from streams.detect.time import Timing
 from streams.events import END_OF_TIME, decode_record
 from streams.monitors import Monitor
 from streams.state.session import StoreSettings
 from streams.state.store import Applied, Refused, Store
 
-__all__ = ["Detection", "store_settings"]
+__all__ = ["Detection"]
 
 log = structlog.get_logger(__name__)
 
 TAKEOVER_SECONDS: Final = 0.5
 CLOSING_SECONDS: Final = 0.5  # closes in a row before the next batch is applied
-DAY_MS: Final = 86_400_000
-
-
-def store_settings(monitor: Monitor) -> StoreSettings:
-    """What of `monitor` its state in Redis depends on."""
-    return StoreSettings(
-        monitor=monitor.name,
-        settings_hash=monitor.settings_hash,
-        roster=monitor.roster,
-        horizon=max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms),
-        window=rule_of(monitor).window,
-    )
 
 
 class Detection:
@@ -66,7 +53,7 @@ class Detection:
 
     def open(self) -> None:
         """Connect. Raises ConfigurationError, SettingsChanged, SchemaTooNew, StoreUnavailable."""
-        self.store = Store.connect(self._url, store_settings(self.monitor))
+        self.store = Store.connect(self._url, StoreSettings.of(self.monitor))
         self.closer = Closer(self.monitor, self.store, vocabulary=self._vocabulary)
         self.provisional = Provisional(self.closer)
         self.publisher = Publisher(self.store, lambda _key, _value: None)
