@@ -146,8 +146,8 @@ class AssessStage:
                 for task in done:
                     task.result()
                 reading.cancel()
-                ends.append(asyncio.create_task(self._settle()))
-                await asyncio.wait([crashed, ends[-1]], return_when=asyncio.FIRST_COMPLETED)
+                timers.append(asyncio.create_task(self._settle()))
+                await asyncio.wait([crashed, timers[-1]], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._crashed = None
                 tasks = [reading, *timers, *ends, *self._reading]
