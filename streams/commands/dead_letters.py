@@ -32,7 +32,7 @@ Position = tuple[str, int, int]
 
 
 class Letter(msgspec.Struct, omit_defaults=True):
-    """A dead letter as it is listed: `at` and `retried_as` are topic/partition/offset, `timestamp` its message's own."""
+    """A dead letter as it is listed. `at`, `retried_as`: topic/partition/offset; `timestamp`: its message's own."""
 
     at: str
     reason: str

@@ -46,6 +46,11 @@ def command(
 
     Nothing is held back: a report that can't be used is sent too and becomes a dead letter. The exit status is 1 if
     Kafka did not take every message.
+
+    \b
+    Examples:
+      vigilia load vaers 1998VAERSData.zip 1999VAERSData.zip --from 1998-10-01
+      vigilia load json reports.jsonl --topic adverse-events
     """
     if format_ == "json" and (start or end):
         raise click.UsageError("--from and --to go with vaers: JSON lines are sent as they are")

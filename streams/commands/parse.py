@@ -31,6 +31,10 @@ def command(format_: str, files: tuple[str, ...], max_bytes: int) -> int:
     passes the same checks as on a source topic, and comes out as intake understands it: one line each.
 
     What can't be used is named on stderr with file, place and reason; then the exit status is 1.
+
+    \b
+    Example:
+      vigilia parse vaers 1999VAERSData.zip > reports.jsonl
     """
     refused = 0
     for place, value in _json_messages(files) if format_ == "json" else _vaers_messages(files):
