@@ -53,9 +53,11 @@ class Alerted(Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm of one bucket. `table` and `measures` are over the reference window including the bucket.
+    """An alarm of one bucket. `table` and the usual measures are over the reference window including the bucket.
 
-    `cases`, `expected`, `days` are the rule's own: since bucket `since` (about six months).
+    `cases`, `expected`, `days` are the rule's own: since bucket `since` (about six months). They stand among the
+    measures too (`recent_cases`, `recent_expected`, `recent_days`, `own_past_ratio`, `effect_bound`), so that a
+    published alert holds everything that its statistic was compared with.
     """
 
     drug: str
@@ -121,6 +123,14 @@ def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], b
 
 def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | None, rule: EarlyRule) -> Alarm:
     t = view.table(fire.drug, fire.event)
+    expected, past_ratio, bound = (round_published(x) for x in (fire.expected, fire.past_ratio, fire.bound))
+    own: dict[str, float | None] = {
+        "recent_cases": fire.cases,
+        "recent_expected": expected,
+        "recent_days": float(fire.days),
+        "own_past_ratio": past_ratio,
+        "effect_bound": bound,
+    }
     return Alarm(
         drug=fire.drug,
         event=fire.event,
@@ -130,12 +140,12 @@ def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | Non
         statistic=round_published(fire.statistic),
         threshold=round_published(rule.threshold),
         cases=fire.cases,
-        expected=round_published(fire.expected),
+        expected=expected,
         days=fire.days,
         since=fire.since,
         ratio=round_published(fire.ratio),
-        past_ratio=round_published(fire.past_ratio),
-        bound=round_published(fire.bound),
+        past_ratio=past_ratio,
+        bound=bound,
         table=Table(t.a, t.b, t.c, t.d, round_published(t.expected)),
-        measures=measures(a=t.a, b=t.b, c=t.c, d=t.d, expected=t.expected, prior=prior),
+        measures=own | measures(a=t.a, b=t.b, c=t.c, d=t.d, expected=t.expected, prior=prior),
     )
