@@ -10,12 +10,14 @@ import importlib.util
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 if TYPE_CHECKING:
     from streams.state.server import RedisServer
@@ -66,6 +68,68 @@ def kafka(kafka_tool: ModuleType) -> Iterator[str]:
         unavailable(f"no Kafka: {error}")
     yield broker.bootstrap_servers
     broker.close()
+
+
+class KafkaLog:
+    """Topics of a broker as a test sees them: create, write, read whole partitions, delete their beginning."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.config = {"bootstrap.servers": bootstrap_servers}
+        self.admin = AdminClient(self.config)
+        self.producer = Producer({**self.config, "linger.ms": 5, "enable.idempotence": True})
+
+    def create(self, topic: str, partitions: int = 1, **config: str) -> str:
+        settings = {name.replace("_", "."): value for name, value in config.items()}
+        for future in self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)]).values():
+            future.result()
+        return topic
+
+    def write(
+        self, topic: str, values: Iterable[bytes | None], partition: int = 0, headers: object = None, timestamp: int = 0
+    ) -> None:
+        for value in values:
+            while True:
+                try:
+                    self.producer.produce(topic, value, partition=partition, headers=headers, timestamp=timestamp)
+                except BufferError:
+                    self.producer.poll(0.1)
+                else:
+                    break
+        assert self.producer.flush(30) == 0
+
+    def read(self, topic: str, partition: int = 0) -> list[Message]:
+        """Every message of the partition, from its beginning to its present end."""
+        consumer = Consumer({**self.config, "group.id": "test-read", "enable.partition.eof": True})
+        try:
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            found: list[Message] = []
+            while True:
+                for message in consumer.consume(10_000, 1.0):
+                    if message.error() is None:
+                        found.append(message)
+                    elif message.error().name() == "_PARTITION_EOF":
+                        return found
+                    else:
+                        raise AssertionError(message.error())
+        finally:
+            consumer.close()
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        for future in self.admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+            future.result()
+
+    def committed(self, group: str, topic: str, partition: int = 0) -> int:
+        consumer = Consumer({**self.config, "group.id": group})
+        try:
+            return int(consumer.committed([TopicPartition(topic, partition)], 10)[0].offset)
+        finally:
+            consumer.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_log(kafka: str) -> KafkaLog:
+    """Create, write and read topics of the session's broker."""
+    return KafkaLog(kafka)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,82 @@
+"""The assess stage in a worker: its classifier, its source, its settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from inference.batcher import MicroBatcher
+from inference.classifier import Classifier
+from streams.assess.assessor import Assessor
+from streams.assess.stage import AssessStage
+from streams.errors import ConfigurationError, WrongModel
+from streams.monitors import Monitor
+from streams.settings import Settings
+from streams.transport import Partition, Sink, extents
+
+__all__ = ["Assessing", "source_ends"]
+
+
+def source_ends(monitor: Monitor, settings: Settings) -> dict[Partition, int]:
+    """The present end of every source partition, for a bounded run. Taken once and passed to all its workers. Blocks.
+
+    Keys are as on the broker, which is what `Assessing(until=...)` takes. Raises TransportError.
+    """
+    partitions = [(monitor.on_broker(topic), partition) for topic, partition in monitor.roster]
+    return {source: extent.high for source, extent in extents(settings.kafka(), partitions).items()}
+
+
+class Assessing:
+    """One worker's assess stage: `run()` until `stop()` or, with `until`, until all is assessed up to those offsets.
+
+    The classifier stays the caller's. A monitor that reads no text needs none.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        settings: Settings,
+        sink: Sink,
+        *,
+        classifier: Classifier | None = None,
+        until: Mapping[Partition, int] | None = None,
+    ) -> None:
+        if monitor.reads_text and classifier is None:
+            raise ConfigurationError(f"monitor {monitor.name} reads text and needs a classifier")
+        if classifier is not None and monitor.model is not None and not classifier.model.startswith(monitor.model):
+            raise WrongModel(f"monitor {monitor.name} names {monitor.model}, the classifier is {classifier.model}")
+        reads = classifier is not None and monitor.reads_text
+        self._settings = settings
+        self._batcher = MicroBatcher(classifier, waiting=settings.classifier_queue) if classifier and reads else None
+        self._stage = AssessStage(
+            monitor,
+            Assessor(monitor, settings.fingerprint_key.get_secret_value().encode()),
+            sink,
+            reader=self._batcher,
+            model=classifier.model if classifier else None,
+            until=until,
+            tick_seconds=settings.tick_interval_ms / 1000,
+            settle_seconds=settings.shutdown_seconds,
+        )
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """What became of the messages so far: assessed, dead_letter:<reason>, gap, tick, rewound."""
+        return self._stage.outcomes
+
+    async def run(self) -> None:
+        """See `Stage`."""
+        source = self._stage.connect(
+            self._settings.kafka(),
+            batch_messages=self._settings.batch_messages,
+            queue_batches=self._settings.queue_batches,
+        )
+        if self._batcher is None:
+            await self._stage.run(source)
+        else:
+            async with self._batcher:
+                await self._stage.run(source)
+
+    def stop(self) -> None:
+        """See `Stage`."""
+        self._stage.stop()
