@@ -41,4 +41,5 @@ def fit_prior(window: ReferenceWindow) -> Prior | None:
     found = fit(n=n, expected=np.concatenate(means), squashed=True)
     if found is None or not 0 < found.weight < 1:
         return None
-    return Prior(*(float(f"{value:.{DIGITS}g}") for value in found))
+    weight = min(max(found.weight, 10.0**-DIGITS), 1 - 10.0**-DIGITS)  # 0.99999 must not be rounded to 1
+    return Prior(*(float(f"{value:.{DIGITS}g}") for value in found._replace(weight=weight)))
