@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 MICRO: Final = 1_000_000
+CEILING: Final = 1e200  # of M: a pair kept from alerting by the gates must not reach infinity, where 0 * inf is NaN
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def updated(statistics: Floats, *, score_micro: Counts, expected: Floats, past: 
         exponent = power * (base - np.log(past.beta + theta * mean))
         exponent[seen] += x[seen] * np.log(theta)
         result[i] = statistics[i] * np.exp(exponent) + rule.injection
-    return result
+    return np.minimum(result, CEILING)
 
 
 def mixed(statistics: Floats) -> Floats:
