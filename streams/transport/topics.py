@@ -6,11 +6,12 @@ the command that puts it right.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from streams.errors import TopicMissing
@@ -18,7 +19,7 @@ from streams.monitors import Monitor
 from streams.settings import Settings
 from streams.transport.failures import transport_error
 
-__all__ = ["Topic", "check_clock", "control_topic", "ensure_topics", "required_topics"]
+__all__ = ["Topic", "check_clock", "control_topic", "ensure_topics", "remove_topics", "required_topics"]
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,20 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic], seconds: float = 
     return created
 
 
+def remove_topics(
+    settings: Settings, names: Iterable[str], groups: Iterable[str] = (), seconds: float = SECONDS
+) -> None:
+    """Delete topics and consumer groups; what is not there, or is still in use, is passed over with a log line."""
+    admin = AdminClient(settings.kafka())
+    futures = {**admin.delete_topics(list(names), operation_timeout=seconds)}
+    if wanted := list(groups):
+        futures.update(admin.delete_consumer_groups(wanted, request_timeout=seconds))
+    for name, future in futures.items():
+        error = future.exception(2 * seconds)
+        if error is not None:
+            log.info("not_removed", name=name, error=str(error))
+
+
 def _partitions(admin: AdminClient, seconds: float) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in admin.list_topics(timeout=seconds).topics.items()}
 
@@ -122,14 +137,22 @@ def _wrong_settings(admin: AdminClient, topics: list[Topic], settings: Settings,
 
 
 def _settings_of(admin: AdminClient, names: list[str], seconds: float) -> dict[str, dict[str, str | None]]:
+    """Settings of topics that exist. A broker may not know one that was created a moment ago: it is asked again."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not resources:
         return {}
-    futures = admin.describe_configs(resources, request_timeout=seconds)
-    return {
-        resource.name: {name: entry.value for name, entry in future.result().items()}
-        for resource, future in futures.items()
-    }
+    deadline = time.monotonic() + seconds
+    while True:
+        futures = admin.describe_configs(resources, request_timeout=seconds)
+        try:
+            return {
+                resource.name: {name: entry.value for name, entry in future.result().items()}
+                for resource, future in futures.items()
+            }
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _how_to_create(topic: Topic, settings: Settings) -> str:
