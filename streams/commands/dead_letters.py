@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
@@ -112,7 +113,7 @@ def retry(ctx: click.Context, monitor: str | None, reason: str | None, places: t
     settings, watched = prepare(), _monitor(monitor or ctx.obj)
     letters = list(read_letters(settings, watched))
     chosen = _chosen(letters, reason, {parse_coordinates(place) for place in places})
-    result = send_again(settings, chosen)
+    result = send_again(settings, watched, chosen)
     if as_json:
         write_json(result._asdict())
     else:
@@ -174,13 +175,13 @@ def _chosen(letters: list[Letter], reason: str | None, places: set[Position]) ->
     ]
 
 
-def send_again(settings: Settings, letters: Iterable[Letter]) -> Retried:
+def send_again(settings: Settings, monitor: Monitor, letters: Iterable[Letter]) -> Retried:
     """Produce the bytes of dead letters again. Raises what reading the topics raises."""
     result = Retried([], [], {})
     producer = _producer(settings)
     waiting = sorted(letters, key=lambda letter: letter.position)
     for topic, group in groupby(waiting, key=lambda letter: letter.position[0]):
-        with TopicReader(settings, topic) as reader:
+        with TopicReader(settings, monitor.on_broker(topic)) as reader:
             for letter in progress(group, f"sending again to {topic}", lambda: None):
                 _, partition, offset = letter.position
                 message = reader.message_at(partition, offset)
@@ -203,7 +204,8 @@ def _producer(settings: Settings) -> Producer:
                 "enable.idempotence": True,
                 "message.max.bytes": LARGEST_MESSAGE,
                 "message.timeout.ms": DELIVERY_SECONDS * 1000,
-            }
+            },
+            logger=logging.getLogger("librdkafka"),
         )
     except KafkaException as error:
         raise transport_error(error, "settings for Kafka") from None

@@ -119,7 +119,7 @@ def _kafka(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
     if monitor is None:
         return
     look_only = settings.model_copy(update={"create_topics": False})
-    sources = [topic for topic in monitor.topics if topic in found]
+    sources = [name for topic in monitor.topics if (name := monitor.on_broker(topic)) in found]
     for topic in required_topics(monitor, settings):
         try:
             ensure_topics(look_only, [topic], REQUEST_SECONDS)

@@ -99,7 +99,7 @@ class World:
         self, topic: str, partition: int, values: Iterable[bytes], headers: dict[str, bytes] | None = None
     ) -> None:
         for value in values:
-            self._producer.produce(topic, value, partition=partition, headers=headers)
+            self._producer.produce(topic, value, b"key", partition, headers=headers)
         assert self._producer.flush(30) == 0
 
     def assess(self, records: Iterable[AssessmentRecord]) -> None:

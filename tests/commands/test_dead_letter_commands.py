@@ -1,0 +1,124 @@
+"""`vigilia dead-letters` on a real log: never the bytes, and sending them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.events import Assessment, DeadLetter
+from streams.subscribers.reading import TopicReader
+
+pytestmark = pytest.mark.kafka
+SECRET = b"\xffMrs Margarethe Quellwasser, 48"
+
+
+@pytest.fixture
+def letters(world: Any) -> Any:
+    """Three dead letters on the reports (the first deleted by retention) and one on the notes."""
+    world.send(world.reports, 0, [b"deleted", SECRET, b"fine"], {"content-type": b"text/plain"})
+    world.send(world.reports, 0, [SECRET + b"!"])
+    world.send(world.notes, 0, [b"{}"])
+    world.delete_before(world.reports, 0, 1)
+
+    def dead(topic: str, offset: int, reason: str, time: int) -> DeadLetter:
+        return DeadLetter(topic, 0, offset, offset, reason, "not UTF-8", time)
+
+    fine = Assessment(world.reports, 0, 2, 2, 0, "c", 1, 0, ["D"], ["E"], [1_000_000])
+    world.assess(
+        [
+            dead(world.reports, 0, "unreadable", 1_000),
+            dead(world.reports, 1, "unreadable", 3_000),
+            dead(world.reports, 1, "unreadable", 3_000),  # assess was restarted
+            fine,
+            dead(world.reports, 3, "unreadable", 2_000),
+            dead(world.notes, 0, "schema_mismatch", 4_000),
+        ]
+    )
+    return world
+
+
+def listed(vigilia: Callable[..., Any], world: Any, *args: str) -> list[dict[str, Any]]:
+    result = vigilia("dead-letters", "-m", world.path, "--json", *args)
+    assert result.status == 0
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def source(world: Any, topic: str) -> list[tuple[int, bytes, dict[str, bytes]]]:
+    with TopicReader(world.settings, topic) as reader:
+        return [(m.offset(), m.value(), dict(m.headers() or [])) for m in reader.messages()]
+
+
+def test_the_list_is_in_order_of_time_and_never_shows_the_bytes(vigilia: Callable[..., Any], letters: Any) -> None:
+    found = listed(vigilia, letters)
+    assert [(x["at"].removeprefix(letters.monitor.name), x["reason"]) for x in found] == [
+        ("-reports/0/0", "unreadable"), ("-reports/0/3", "unreadable"), ("-reports/0/1", "unreadable"),
+        ("-notes/0/0", "schema_mismatch"),
+    ]  # fmt: skip
+    table = vigilia("dead-letters", "-m", letters.path)
+    assert "1970-01-01 00:00:03" in table.out
+    assert table.err == "4 dead letters\n"
+    assert "Quellwasser" not in table.out + table.err
+
+
+def test_the_list_can_be_of_one_reason_and_of_the_newest(vigilia: Callable[..., Any], letters: Any) -> None:
+    assert [x["at"] for x in listed(vigilia, letters, "--reason", "schema_mismatch")] == [f"{letters.notes}/0/0"]
+    assert [x["timestamp"] for x in listed(vigilia, letters, "--limit", "2")] == [3_000, 4_000]
+
+
+def test_a_retry_sends_the_same_bytes_with_their_coordinates_and_tells_what_is_gone(
+    vigilia: Callable[..., Any], letters: Any
+) -> None:
+    result = vigilia("dead-letters", "retry", "-m", letters.path, "--reason", "unreadable")
+    assert result.status == 1
+    assert f"{letters.reports}/0/0: its bytes are gone, the topic's retention has deleted them\n" in result.err
+    assert result.out == "2 sent again, 1 gone, 0 refused\n"
+    assert [(offset, value) for offset, value, _ in source(letters, letters.reports)] == [
+        (1, SECRET), (2, b"fine"), (3, SECRET + b"!"), (4, SECRET), (5, SECRET + b"!")
+    ]  # fmt: skip
+    headers = [headers for offset, _, headers in source(letters, letters.reports) if offset >= 4]
+    assert headers == [
+        {"content-type": b"text/plain", "vigilia-retry-of": f"{letters.reports}/0/1".encode()},
+        {"vigilia-retry-of": f"{letters.reports}/0/3".encode()},
+    ]
+
+
+def test_what_was_retried_is_left_out_unless_it_is_named(vigilia: Callable[..., Any], letters: Any) -> None:
+    place = f"{letters.notes}/0/0"
+    assert vigilia("dead-letters", "retry", "-m", letters.path, "--at", place).out.startswith("1 sent again")
+    letters.assess([DeadLetter(letters.notes, 0, 1, 1, "schema_mismatch", "", 9_000, retry_of=place)])
+    found = listed(vigilia, letters, "--reason", "schema_mismatch")
+    assert [(x["at"], x.get("retried_as"), x.get("retry_of")) for x in found] == [
+        (place, f"{letters.notes}/0/1", None), (f"{letters.notes}/0/1", None, place)
+    ]  # fmt: skip
+    again = vigilia("dead-letters", "retry", "-m", letters.path, "--reason", "schema_mismatch", "--json")
+    assert json.loads(again.out)["sent"] == [f"{letters.notes}/0/1"]
+    assert source(letters, letters.notes)[-1][2] == {"vigilia-retry-of": f"{letters.notes}/0/1".encode()}
+    named = vigilia("dead-letters", "retry", "-m", letters.path, "--at", place, "--json")
+    assert json.loads(named.out)["sent"] == [place]
+
+
+def test_only_a_dead_letter_can_be_retried(vigilia: Callable[..., Any], letters: Any) -> None:
+    end = len(source(letters, letters.reports))
+    for place, told in ((f"{letters.reports}/0/2", "no dead letter at"), ("nonsense", "coordinates look like")):
+        result = vigilia("dead-letters", "retry", "-m", letters.path, "--at", place)
+        assert result.status == 2
+        assert told in result.err
+    assert len(source(letters, letters.reports)) == end
+
+
+def test_a_retried_message_stays_in_its_partition(vigilia: Callable[..., Any], world: Any) -> None:
+    world.send(world.reports, 1, [b"x"])
+    world.assess([DeadLetter(world.reports, 1, 0, 0, "unreadable")])
+    assert vigilia("dead-letters", "retry", "-m", world.path).status == 0
+    consumer = Consumer({**world.settings.kafka(), "group.id": "x"})
+    assert consumer.get_watermark_offsets(TopicPartition(world.reports, 1), timeout=10) == (0, 2)
+    consumer.close()
+
+
+def test_the_monitor_must_be_named(vigilia: Callable[..., Any], world: Any) -> None:
+    assert vigilia("dead-letters").status == 2
+    assert vigilia("dead-letters", "-m", world.path, "retry").status == 0
