@@ -48,7 +48,7 @@ bench: .venv/.dev ## throughput, latency and memory beside bare limits; writes b
 	$(BIN)/python -m bench
 
 kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
-	$(BIN)/python tools/kafka/kafka.py run
+	$(BIN)/python tools/kafka/kafka.py run --port 9092
 
 train: .venv/.dev ## fit, evaluate and export the classifier (about 40 minutes on 2 cores, needs ../shared/data)
 	$(BIN)/python -m training

@@ -12,7 +12,7 @@ After a failed delivery everything of the partition that is not committed is dro
 A classifier that can't be reached is waited for; the queue of the source fills and its partitions are paused.
 
 In burst mode (`until`: the end offset of each source partition on the broker) the stage reads no further, writes an end
-tick behind the last record, and is `finished` when every partition of the roster has got that far, whoever owns it.
+tick behind the last record (with `end_ticks`), and is `finished` when every partition of the roster has got that far, whoever owns it.
 Without, quiet partitions of live topics that are read to their end get a clock tick whenever it lets them pass another
 bucket.
 """
@@ -95,6 +95,7 @@ class AssessStage:
         reader: Reader | None = None,
         model: str | None = None,
         until: Mapping[Partition, int] | None = None,
+        end_ticks: bool = True,
         tick_seconds: float = 5.0,
         settle_seconds: float = 20.0,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -105,6 +106,7 @@ class AssessStage:
         self._monitor, self._assessor, self._sink = monitor, assessor, sink
         self._reader, self._model = reader, model or ""
         self._until = dict(until) if until is not None else None
+        self._end_ticks = end_ticks
         self._tick_seconds, self._settle_seconds = tick_seconds, settle_seconds
         self._now, self._pause = now, pause
         self._topic = monitor.assessments_topic
@@ -201,7 +203,8 @@ class AssessStage:
         run.at_end = batch.end is not None
         run.quiet = run.quiet and not batch.messages
         if run.until is not None and max(batch.next, batch.end or 0) >= run.until:
-            run.sequencer.tick(END_OF_TIME)
+            if self._end_ticks:
+                run.sequencer.tick(END_OF_TIME)
             run.complete = True
             self._source.hold(r.source for r in self._runs.values() if r.complete)
         self._release(run)

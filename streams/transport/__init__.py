@@ -8,7 +8,7 @@ from streams.transport.failures import transport_error
 from streams.transport.offsets import Extent, extents, offsets_at
 from streams.transport.sink import Sink
 from streams.transport.source import BatchSource
-from streams.transport.topics import Topic, check_clock, control_topic, ensure_topics, required_topics
+from streams.transport.topics import Topic, check_clock, control_topic, ensure_topics, remove_topics, required_topics
 
 __all__ = [
     "Batch",
@@ -22,6 +22,7 @@ __all__ = [
     "ensure_topics",
     "extents",
     "offsets_at",
+    "remove_topics",
     "required_topics",
     "transport_error",
 ]

@@ -40,6 +40,7 @@ class Assessing:
         *,
         classifier: Classifier | None = None,
         until: Mapping[Partition, int] | None = None,
+        end_ticks: bool = True,
     ) -> None:
         if monitor.reads_text and classifier is None:
             raise ConfigurationError(f"monitor {monitor.name} reads text and needs a classifier")
@@ -55,6 +56,7 @@ class Assessing:
             reader=self._batcher,
             model=classifier.model if classifier else None,
             until=until,
+            end_ticks=end_ticks,
             tick_seconds=settings.tick_interval_ms / 1000,
             settle_seconds=settings.shutdown_seconds,
         )

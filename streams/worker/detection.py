@@ -34,15 +34,23 @@ CLOSING_SECONDS: Final = 0.5  # closes in a row before the next batch is applied
 class Detection:
     """One worker's detect stage. All calls from one thread, but the constructor.
 
-    `until`: source end offsets of a bounded run. Any call may raise StoreUnavailable (call again later) and StateDirty
-    (call `rebuild`, then again). A Redis that is not where it was is no error: the worker reads on from where it is.
+    `until`: source end offsets of a bounded run, which ends behind the end ticks if there are `end_ticks`. Any call
+    may raise StoreUnavailable (call again later) and StateDirty (call `rebuild`, then again). A Redis that is not where
+    it was is no error: the worker reads on from where it is.
     """
 
     def __init__(
-        self, monitor: Monitor, redis_url: str, *, vocabulary: str, until: Mapping[Source, int] | None = None
+        self,
+        monitor: Monitor,
+        redis_url: str,
+        *,
+        vocabulary: str,
+        until: Mapping[Source, int] | None = None,
+        end_ticks: bool = True,
     ) -> None:
         self.monitor = monitor
         self.until = until
+        self._end_ticks = end_ticks
         self._url = redis_url
         self._vocabulary = vocabulary
         self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
@@ -164,7 +172,8 @@ class Detection:
             return False
         sources = self.store.positions().sources
         reached = all(
-            state.next >= self.until.get(source, 0) and state.latest is not None and state.latest >= END_OF_TIME
+            state.next >= self.until.get(source, 0)
+            and (not self._end_ticks or (state.latest is not None and state.latest >= END_OF_TIME))
             for source, state in sources.items()
         )
         return reached and self.store.closable() is None

@@ -1,0 +1,114 @@
+"""Bounded runs: the same worker over what the source topics hold now, in a namespace of its own, with an end.
+
+The end offsets are taken once and given to every worker. Each writes end ticks for its partitions, and stops when the
+last bucket is closed. Workers beyond the first run in processes of their own, as they would on other machines.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+from streams.errors import VigiliaError
+from streams.logs import configure_logging
+from streams.monitors import Monitor
+from streams.settings import Settings
+from streams.state.session import StoreSettings
+from streams.state.store import Store
+from streams.transport import Partition, control_topic, ensure_topics, remove_topics, required_topics
+from streams.worker.assessing import source_ends
+from streams.worker.work import work
+
+__all__ = ["Progress", "remove_namespace", "run_bounded"]
+
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a bounded run is. `closed`: the last closed bucket."""
+
+    messages: int
+    applied: int
+    closed: int | None
+    counters: Mapping[str, int]
+    raised: int
+
+
+def run_bounded(
+    monitor: Monitor,
+    settings: Settings,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Run to the end of the source topics. Returns how it ended. Raises VigiliaError as soon as a worker fails."""
+    ensure_topics(settings, required_topics(monitor, settings))
+    until = source_ends(monitor, settings)
+    assert settings.redis_url is not None
+    store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))
+    try:
+        with _workers(monitor, settings, until, workers) as processes:
+            while any(process.is_alive() for process in processes):
+                _check(processes)
+                if on_progress is not None:
+                    on_progress(_progress(store, until))
+                processes[0].join(POLL_SECONDS)
+            _check(processes)
+        return _progress(store, until)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _workers(
+    monitor: Monitor, settings: Settings, until: Mapping[Partition, int], workers: int
+) -> Iterator[list[BaseProcess]]:
+    spawning = multiprocessing.get_context("spawn")
+    processes: list[BaseProcess] = [
+        spawning.Process(target=_work, args=(monitor, settings, dict(until)), name=f"worker-{n}", daemon=True)
+        for n in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            process.join(settings.shutdown_seconds)
+
+
+def _work(monitor: Monitor, settings: Settings, until: dict[Partition, int]) -> None:
+    """One worker, in its process. Its exit status says how it went; the error's text is in the log."""
+    configure_logging(settings.log_level)
+    raise SystemExit(work(monitor, settings, until=until))
+
+
+def _check(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        if process.exitcode not in (None, 0):
+            raise VigiliaError(f"{process.name} ended with status {process.exitcode}: its log says why")
+
+
+def _progress(store: Store, until: Mapping[Partition, int]) -> Progress:
+    applied = sum(state.next for state in store.positions().sources.values())
+    counts = store.alert_counts()
+    return Progress(sum(until.values()), applied, store.base().closed, store.counters(), counts["raised"])
+
+
+def remove_namespace(monitor: Monitor, settings: Settings) -> None:
+    """Delete what a bounded run made: its topics, and its state in Redis."""
+    names = [monitor.assessments_topic, settings.alerts_topic, control_topic(monitor)]
+    if monitor.source_prefix:
+        names += [monitor.on_broker(topic) for topic in monitor.topics]
+    remove_topics(settings, names, groups=[f"{monitor.name}.assess", f"{monitor.name}.detect"])
+    assert settings.redis_url is not None
+    store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))
+    store.wipe()
+    store.close()

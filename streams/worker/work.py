@@ -1,0 +1,81 @@
+"""Puts a worker together: which stages, with what they need, until when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from inference.classifier import Classifier
+from streams.alerts.closer import Closed
+from streams.assess.terms import VOCABULARY_VERSION
+from streams.errors import ConfigurationError
+from streams.monitors import Monitor
+from streams.settings import Settings
+from streams.transport import Partition, Sink
+from streams.worker.app import Stage, run_worker
+from streams.worker.assessing import Assessing
+from streams.worker.detecting import Detecting
+from streams.worker.detection import Detection
+
+__all__ = ["Only", "work"]
+
+Only = Literal["assess", "detect"]
+
+
+def work(
+    monitor: Monitor,
+    settings: Settings,
+    *,
+    only: Only | None = None,
+    until: Mapping[Partition, int] | None = None,
+    end_ticks: bool = True,
+    on_closed: Callable[[Closed], None] | None = None,
+) -> int:
+    """Run one worker in this process; its exit status. `until`: end offsets of the source partitions on the broker.
+
+    Without `end_ticks` a bounded run leaves the last buckets open, as a live run does.
+    Raises ConfigurationError and WrongModel before anything is started.
+    """
+    sink = Sink(settings.kafka())
+    stages: list[Stage] = []
+    classifier = open_classifier(settings) if monitor.reads_text and only != "detect" else None
+    try:
+        if only != "detect":
+            stages.append(Assessing(monitor, settings, sink, classifier=classifier, until=until, end_ticks=end_ticks))
+        if only != "assess":
+            stages.append(detecting(monitor, settings, sink, until=until, end_ticks=end_ticks, on_closed=on_closed))
+        return run_worker(monitor, settings, stages, sink)
+    finally:
+        if classifier is not None:
+            classifier.close()
+
+
+def open_classifier(settings: Settings) -> Classifier:
+    """The classifier of the settings' model folder, in process. Raises WrongModel."""
+    from inference.artefact import load_artefact
+    from inference.onnx import OnnxClassifier  # onnxruntime takes a while to import
+
+    return OnnxClassifier(load_artefact(settings.model_folder), settings.classifier_threads)
+
+
+def detecting(
+    monitor: Monitor,
+    settings: Settings,
+    sink: Sink,
+    *,
+    until: Mapping[Partition, int] | None = None,
+    end_ticks: bool = True,
+    on_closed: Callable[[Closed], None] | None = None,
+) -> Detecting:
+    """The detect stage. Raises ConfigurationError without a Redis."""
+    if settings.redis_url is None:
+        raise ConfigurationError("no Redis: set VIGILIA_REDIS_URL, for example redis://127.0.0.1:6379/0")
+    names = {monitor.on_broker(topic): topic for topic in monitor.topics}
+    detection = Detection(
+        monitor,
+        settings.redis_url.get_secret_value(),
+        vocabulary=VOCABULARY_VERSION,
+        until=None if until is None else {(names[topic], number): end for (topic, number), end in until.items()},
+        end_ticks=end_ticks,
+    )
+    return Detecting(monitor, settings, detection, sink, on_closed=on_closed)
