@@ -118,7 +118,7 @@ class Store(CloseStore, AlertStore):
         """
         with self._errors():
             found: Mapping[bytes, bytes] = self.client.hgetall(self.keys.counters)
-        return {name.decode(): int(value) for name, value in sorted(found.items())}
+        return {name.decode(): int(value) for name, value in sorted(found.items()) if int(value)}
 
     def wipe(self) -> None:
         """Remove the monitor's state; the log is read from the start afterwards.

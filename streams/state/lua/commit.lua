@@ -24,7 +24,8 @@ for _, token in ipairs(tokens) do
 end
 local m = redis.call('HMGET', meta, 'chain', 'alert_seq', 'alert_mark')
 local function conflict(what, expected, found)
-  return redis.error_reply('CONFLICT close of ' .. bucket .. ': ' .. what .. ' ' .. expected .. ' expected, ' .. found .. ' found')
+  local message = 'CONFLICT close of %s: %s %s expected, %s found'
+  return redis.error_reply(string.format(message, bucket, what, expected, tostring(found)))
 end
 if (m[1] or '') ~= ARGV[7] then return conflict('chain', ARGV[7], m[1] or '') end
 if redis.call('HGET', counted, bucket) ~= ARGV[6] then
