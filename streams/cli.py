@@ -19,20 +19,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from streams.errors import (
-    BrokerUnavailable,
-    ConfigurationError,
-    NotAuthorised,
-    SettingsChanged,
-    StateConflict,
-    StateDirty,
-    StoreUnavailable,
-    TopicMissing,
-    VigiliaError,
-    WrongModel,
-)
+from streams.commands.hints import hint
+from streams.errors import VigiliaError
 
-__all__ = ["COMMANDS", "HINTS", "cli", "hint", "main"]
+__all__ = ["COMMANDS", "cli", "main"]
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -57,18 +47,6 @@ COMMANDS: dict[str, Entry] = {
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
     "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
     "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),
-}
-
-HINTS: dict[type[VigiliaError], str] = {
-    SettingsChanged: "give the monitor a new name, or go back to the settings its state was built with",
-    ConfigurationError: "change what the message names and run the command again",
-    WrongModel: "point VIGILIA_MODEL_FOLDER at the model that the monitor names, or name this one in the monitor",
-    BrokerUnavailable: "check that Kafka runs and VIGILIA_BOOTSTRAP_SERVERS names it; `vigilia doctor` tells more",
-    NotAuthorised: "check VIGILIA_SASL_USERNAME, VIGILIA_SASL_PASSWORD and the ACLs; `vigilia doctor` tells more",
-    TopicMissing: "create the topic as described, or let vigilia do it (VIGILIA_CREATE_TOPICS=true vigilia run)",
-    StoreUnavailable: "check that Redis runs and VIGILIA_REDIS_URL names it; `vigilia doctor` tells more",
-    StateDirty: "start `vigilia run`: it wipes the state and rebuilds it from the log",
-    StateConflict: "run `vigilia audit`; if it finds differences, empty the monitor's keys and start `vigilia run`",
 }
 
 
@@ -153,11 +131,6 @@ def _tell(error: VigiliaError) -> None:
     advice = hint(error)
     if advice:
         click.echo(f"  what to do: {advice}", err=True)
-
-
-def hint(error: VigiliaError) -> str:
-    """What to do about an error, by its class; empty where its message says it all."""
-    return next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), "")
 
 
 def _tell_internal(error: Exception) -> None:

@@ -15,7 +15,8 @@ import click
 import pytest
 
 from streams import cli as frame
-from streams.cli import COMMANDS, HINTS, Entry, main
+from streams.cli import COMMANDS, Entry, main
+from streams.commands.hints import HINTS, hint
 from streams.errors import ConfigurationError, StateConflict, StoreUnavailable, TopicMissing, Unreadable, VigiliaError
 
 SECRET = "Mrs Margarethe Quellwasser"
@@ -105,7 +106,7 @@ def test_every_error_that_an_operator_must_act_on_says_what_to_do() -> None:
     def leaves(kind: type[VigiliaError]) -> list[type[VigiliaError]]:
         return [kind, *(leaf for child in kind.__subclasses__() for leaf in leaves(child))]
 
-    silent = {kind.__name__ for kind in leaves(VigiliaError) if kind.exit_status == 2 and not frame.hint(kind("x"))}
+    silent = {kind.__name__ for kind in leaves(VigiliaError) if kind.exit_status == 2 and not hint(kind("x"))}
     assert silent <= {"SchemaTooNew"}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import click
 
+from streams.commands.hints import hint
 from streams.commands.options import json_option, prepare, store_settings
 from streams.commands.output import printable, write_json
 from streams.errors import StateDirty, TopicMissing, VigiliaError
@@ -86,8 +87,6 @@ def examine(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
 
 
 def _guarded(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    from streams.cli import hint
-
     try:
         yield from check()
     except VigiliaError as error:
@@ -148,8 +147,8 @@ def _redis(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
     from streams.state.store import Store
 
     if settings.redis_url is None:
-        todo = "nothing for a trial; to run all day, or more than one worker, set VIGILIA_REDIS_URL"
-        yield Check("redis", "warn", "VIGILIA_REDIS_URL is not set: each worker starts an embedded server", todo)
+        todo = "set VIGILIA_REDIS_URL for `vigilia run`; `demo` and `replay` bring a Redis of their own"
+        yield Check("redis", "warn", "VIGILIA_REDIS_URL is not set", todo)
         return
     watched = monitor or load_monitor("demo")
     name = watched if monitor is not None else watched.model_copy(update={"name": "vigilia-doctor"})

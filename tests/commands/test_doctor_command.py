@@ -122,7 +122,7 @@ def test_a_state_of_other_settings_fails_and_a_dirty_one_is_rebuilt(doctor: Call
     assert checks["redis"][0]["what_to_do"].startswith("give the monitor a new name")
 
 
-def test_without_redis_a_worker_brings_its_own(doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_only_demo_and_replay_work(doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIGILIA_REDIS_URL")
     status, checks = doctor()
     assert (status, checks["redis"][0]["status"]) == (0, "warn")

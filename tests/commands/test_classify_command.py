@@ -1,0 +1,54 @@
+"""`vigilia classify` with the shipped model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inference.artefact import shipped_folder
+
+VIGILIA = [sys.executable, "-m", "streams.cli", "classify"]
+TEXT = "Severe rash after amoxicillin. She takes ibuprofen for pain."
+
+pytestmark = pytest.mark.skipif(not shipped_folder().is_dir(), reason="no model in the package: `make train` makes one")
+
+
+def classify(*lines: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "VIGILIA_LOG_LEVEL": "warning", **environment}
+    return subprocess.run(VIGILIA, input="\n".join(lines), capture_output=True, text=True, check=False, env=given)
+
+
+def test_each_line_has_its_answer_in_order_with_positions_in_the_text() -> None:
+    result = classify(json.dumps({"id": "a", "text": TEXT}), "", json.dumps({"id": 2, "text": "The weather was fine."}))
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["id"], second["id"]) == ("a", 2)
+    assert set(first) == {"id", "probability", "spans", "pairs"}
+    assert first["probability"] > 0.5 > second["probability"]
+    assert {(span["label"], span["text"]) for span in first["spans"]} >= {
+        ("DRUG", "amoxicillin"),
+        ("EFFECT", "Severe rash"),
+    }
+    for span in first["spans"]:
+        assert TEXT[span["start"] : span["end"]] == span["text"]
+    assert second["pairs"] == []
+
+
+def test_a_line_that_is_no_text_is_an_error_that_names_it_after_the_lines_before_were_answered() -> None:
+    result = classify(json.dumps({"id": 1, "text": TEXT}), '{"id": 2, "text": "Mrs Quellwasser')
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr.startswith("vigilia: unreadable: line 2")
+    assert "Quellwasser" not in result.stderr
+
+
+def test_a_folder_without_a_model_is_status_2(tmp_path: Path) -> None:
+    result = classify(VIGILIA_MODEL_FOLDER=str(tmp_path))
+    assert result.returncode == 2
+    assert "no model in" in result.stderr
+    assert "what to do: point VIGILIA_MODEL_FOLDER" in result.stderr
