@@ -18,7 +18,7 @@ from streams.monitors import Monitor
 from streams.settings import Settings
 from streams.state.session import StoreSettings
 from streams.state.store import Store
-from streams.transport import Partition, control_topic, ensure_topics, remove_topics, required_topics
+from streams.transport import Partition, control_topic, remove_topics
 from streams.worker.assessing import source_ends
 from streams.worker.work import work
 
@@ -45,8 +45,7 @@ def run_bounded(
     workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Run to the end of the source topics. Returns how it ended. Raises VigiliaError as soon as a worker fails."""
-    ensure_topics(settings, required_topics(monitor, settings))
+    """Run to the end of the source topics, all topics being there. Returns how it ended. Raises VigiliaError as soon as a worker fails."""
     until = source_ends(monitor, settings)
     assert settings.redis_url is not None
     store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))
