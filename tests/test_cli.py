@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -169,3 +170,8 @@ def test_ctrl_c_ends_a_follower_with_130_and_without_a_trace(kafka: str) -> None
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert (process.returncode, told.strip()) == (130, "")
+
+
+def test_the_manual_names_every_command() -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "commands.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", manual, re.MULTILINE) == PROMISED
