@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streams.commands.options import json_option, prepare
+from streams.commands.output import console, write_json
 from streams.errors import ConfigurationError
-from streams.events import SourceMessage
-from streams.intake.lines import read_lines
-from streams.intake.loader import LoadSummary, load
-from streams.intake.vaers import Problem, read_vaers
-from streams.monitors import load_monitor
-from streams.settings import load_settings
+from streams.monitors import Monitor, load_monitor
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.events import SourceMessage
+    from streams.intake.loader import LoadSummary
+    from streams.intake.vaers import Problem
 
 __all__ = ["command"]
 
@@ -28,8 +29,8 @@ __all__ = ["command"]
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day of receipt (vaers).")
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of receipt (vaers).")
 @click.option("--topic", help="Topic to send to; default: the source topic of the monitor.")
-@click.option("--monitor", help="A monitor file, or the name of a shipped one; default for vaers: vaers.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("-m", "--monitor", metavar="FILE|NAME", help="Monitor that reads them; default for vaers: vaers.")
+@json_option
 def command(
     format_: str,
     paths: tuple[str, ...],
@@ -44,6 +45,8 @@ def command(
     FORMAT is `vaers` (yearly zips, CSV files or folders of them, sent in order of receipt) or `json` (files of
     canonical JSON lines, sent as they are; `-` is stdin).
 
+    The topic is created if a monitor names it and VIGILIA_CREATE_TOPICS allows it.
+
     Nothing is held back: a report that can't be used is sent too and becomes a dead letter. The exit status is 1 if
     Kafka did not take every message.
 
@@ -55,43 +58,64 @@ def command(
     if format_ == "json" and (start or end):
         raise click.UsageError("--from and --to go with vaers: JSON lines are sent as they are")
     problems: Counter[str] = Counter()
-    target = _target(format_, topic, monitor)
-
-    def count(problem: Problem) -> None:
-        problems[problem.reason] += 1
-
-    messages: Iterator[bytes | SourceMessage]
-    if format_ == "vaers":
-        messages = iter(read_vaers(paths, start.date() if start else None, end.date() if end else None, count))
-    else:
-        messages = (value for path in paths for _, value in read_lines(path))
-    summary = _load(messages, target)
+    watching = load_monitor(monitor or format_) if monitor or (format_ == "vaers" and topic is None) else None
+    target = _target(topic, watching)
+    settings = prepare()
+    if watching is not None:
+        _ensure(watching, target, settings)
+    summary = _load(_messages(format_, paths, start, end, problems), target, settings)
     _print(summary, problems, target, as_json=as_json)
     return 0 if summary.complete else 1
 
 
-def _load(messages: Iterator[bytes | SourceMessage], topic: str) -> LoadSummary:
-    console = Console(stderr=True)
+def _messages(
+    format_: str, paths: tuple[str, ...], start: datetime | None, end: datetime | None, problems: Counter[str]
+) -> Iterator[bytes | SourceMessage]:
+    from streams.intake.lines import read_lines
+    from streams.intake.vaers import read_vaers
+
+    def count(problem: Problem) -> None:
+        problems[problem.reason] += 1
+
+    if format_ == "vaers":
+        yield from read_vaers(paths, start.date() if start else None, end.date() if end else None, count)
+    else:
+        yield from (value for path in paths for _, value in read_lines(path))
+
+
+def _ensure(monitor: Monitor, target: str, settings: Settings) -> None:
+    """Create the topic as its monitor wants it, so that loading may come before the first `vigilia run`."""
+    from streams.transport import ensure_topics, required_topics
+
+    ensure_topics(settings, [topic for topic in required_topics(monitor, settings) if topic.name == target])
+
+
+def _load(messages: Iterator[bytes | SourceMessage], topic: str, settings: Settings) -> LoadSummary:
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from streams.intake.loader import load
+
+    screen = console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(f"delivered to {topic}", total=None)
 
         def progress(summary: LoadSummary) -> None:
             bar.update(task, completed=summary.delivered, total=summary.sent)
 
-        return load(messages, topic, load_settings(), progress)
+        return load(messages, topic, settings, progress)
 
 
-def _target(format_: str, topic: str | None, monitor: str | None) -> str:
+def _target(topic: str | None, monitor: Monitor | None) -> str:
     """The topic to send to. A monitor with several sources does not say which of them is meant."""
     if topic:
         return topic
-    if monitor is None and format_ == "json":
+    if monitor is None:
         raise click.UsageError("say where to: --topic, or a --monitor with one source topic")
-    sources = load_monitor(monitor or format_).topics
-    if len(sources) > 1:
-        raise ConfigurationError(f"the monitor has several source topics; say which with --topic: {', '.join(sources)}")
-    return sources[0]
+    names = [monitor.on_broker(name) for name in monitor.topics]
+    if len(names) > 1:
+        raise ConfigurationError(f"the monitor has several source topics; say which with --topic: {', '.join(names)}")
+    return names[0]
 
 
 def _print(summary: LoadSummary, problems: Counter[str], topic: str, *, as_json: bool) -> None:
@@ -105,7 +129,7 @@ def _print(summary: LoadSummary, problems: Counter[str], topic: str, *, as_json:
             "seconds": round(summary.seconds, 3),
             "problems": dict(problems),
         }
-        click.echo(msgspec.json.encode(content))
+        write_json(content)
         return
     rate = f", {summary.delivered / summary.seconds:,.0f} a second" if summary.seconds > 0.1 else ""
     click.echo(f"{summary.delivered:,} messages delivered to {topic} in {summary.seconds:.1f} s{rate}")

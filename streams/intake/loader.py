@@ -17,26 +17,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from streams.errors import BrokerUnavailable, NotAuthorised, TopicMissing, TransportError
+from streams.errors import TopicMissing
 from streams.events import AdverseEvent, ClinicalNote, SourceMessage, encode
 from streams.settings import Settings
+from streams.transport.failures import transport_error
 
 __all__ = ["LoadSummary", "Outgoing", "load"]
 
 CONNECT_SECONDS: Final = 15.0
 LARGEST_MESSAGE: Final = 15_000_000  # above the broker's own limit, so that the broker is the one who refuses
 _BETWEEN_POLLS: Final = 200
-_AUTHORISATION: Final = (
-    KafkaError._AUTHENTICATION,  # noqa: SLF001 - that is how the client names its own codes
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
-_UNREACHABLE: Final = (
-    KafkaError._TRANSPORT,  # noqa: SLF001
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    KafkaError._TIMED_OUT,  # noqa: SLF001
-)
 _log = logging.getLogger("librdkafka.loader")  # while Kafka is away it repeats itself; streams.logs thins that out
 
 
@@ -174,9 +164,4 @@ def _topics(producer: Any, settings: Settings) -> set[str]:
     try:
         return set(producer.list_topics(timeout=CONNECT_SECONDS).topics)
     except KafkaException as error:
-        code = error.args[0].code()
-        if code in _AUTHORISATION:
-            raise NotAuthorised(f"Kafka at {settings.bootstrap_servers}: {error.args[0].name()}") from None
-        if error.args[0].retriable() or code in _UNREACHABLE:
-            raise BrokerUnavailable(f"Kafka at {settings.bootstrap_servers} does not answer") from None
-        raise TransportError(f"Kafka at {settings.bootstrap_servers}: {error.args[0].name()}") from None
+        raise transport_error(error, f"asking {settings.bootstrap_servers} for its topics") from None

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.commands.load import command as load_command
-from streams.errors import BrokerUnavailable, TopicMissing
+from streams.errors import BrokerUnavailable, ConfigurationError, TopicMissing
 from streams.events import AdverseEvent, Product, encode
 from streams.intake.lines import LONGEST_LINE, read_lines
 from streams.intake.loader import LoadSummary, Outgoing, load
@@ -140,6 +141,29 @@ def test_vigilia_load_sends_vaers(
     assert days == sorted(days)
     assert {days[0], days[-1]} == {10_651, 10_653}  # 1999-03-01 and -03, in days since 1970
     assert f"{len(days):,} messages delivered" in result.output
+
+
+def test_vigilia_load_creates_the_topic_of_its_monitor(
+    kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGILIA_BOOTSTRAP_SERVERS", kafka)
+    topic = unique("reports")
+    monitor = tmp_path / "monitor.toml"
+    monitor.write_text(f'name = "m"\n[[sources]]\ntopic = "{topic}"\npartitions = 3\n')
+    file = tmp_path / "reports.jsonl"
+    file.write_bytes(encode(a_report("1")))
+    result = CliRunner().invoke(
+        load_command, ["json", str(file), "--monitor", str(monitor)], standalone_mode=False, catch_exceptions=False
+    )
+    assert result.return_value == 0
+    assert len(AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics[topic].partitions) == 3
+
+
+def test_vigilia_load_asks_where_to(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="say where to"):
+        CliRunner().invoke(load_command, ["json", "-"], standalone_mode=False, catch_exceptions=False)
+    with pytest.raises(ConfigurationError, match="several source topics"):
+        CliRunner().invoke(load_command, ["json", "-", "-m", "demo"], standalone_mode=False, catch_exceptions=False)
 
 
 def test_summary_is_complete_only_if_all_was_acknowledged() -> None:
