@@ -1,7 +1,7 @@
 """Triton's side of the artefact: `config.pbtxt` (GPU), `configs/cpu.pbtxt` (`--model-config-name=cpu`), warm-up data.
 
-The text is checked against a real server in `../shared/notes/triton.md`'s manner when Triton is wired in; here it is
-written so that it can't disagree with the graph: shapes and limits come from the same constants.
+Shapes and limits come from the same constants as the graph's, so that the two can't disagree. TensorRT can't take the
+int8 graph: a GPU serves the float32 artefact that `training.export` leaves in the run's folder, with this same text.
 """
 
 from __future__ import annotations
@@ -84,15 +84,18 @@ optimization {{
 """
 
 
-def write_configurations(folder: Path, warm_ids: list[int] | None = None) -> None:
-    """Write both configurations and the warm-up tensors; `warm_ids` are real ids of a sentence (padded with 0)."""
+def write_configurations(folder: Path, warm_ids: list[int]) -> None:
+    """Write both configurations and the warm-up tensors.
+
+    `warm_ids` are the pieces of a real sentence: random ids could lie outside the vocabulary.
+    """
     tensors = _TENSORS.format(batch=MAX_BATCH, warm=WARM_UP_PIECES)
     gpu = _GPU.format(largest=f"{MAX_BATCH}x{MAX_PIECES}")
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     (folder / "config.pbtxt").write_text(tensors + gpu, encoding="utf-8")
     (folder / "configs" / "cpu.pbtxt").write_text(tensors + _CPU, encoding="utf-8")
     ids = np.zeros(WARM_UP_PIECES, dtype=np.int64)
-    given = (warm_ids or [1])[:WARM_UP_PIECES]
+    given = warm_ids[:WARM_UP_PIECES]
     ids[: len(given)] = given
     mask = (np.arange(WARM_UP_PIECES) < len(given)).astype(np.int64)
     warm = folder / WARM_UP_FOLDER

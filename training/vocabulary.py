@@ -1,8 +1,8 @@
 """Cut a WordPiece vocabulary to the pieces that text of this field uses: two thirds of the base model is that table.
 
 Kept, in this order: special tokens and single characters (so that every word can still be spelled), every piece that
-the training sentences use, then the most frequent pieces of unlabelled narratives up to the wanted size. Ids keep their
-order. A word whose piece went is split into smaller pieces, as WordPiece always does.
+the training sentences use at least twice, then the most frequent pieces of unlabelled narratives up to the wanted size.
+Ids keep their order. A word whose piece went is split into smaller pieces, as WordPiece always does.
 """
 
 from __future__ import annotations

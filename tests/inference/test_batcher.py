@@ -1,0 +1,218 @@
+"""The micro-batcher: nothing is lost, nothing changes place, one bad request harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.batcher import MicroBatcher, estimated_pieces
+from inference.classifier import Classifier, Reading
+from streams.errors import Overloaded, PoisonInput, Unavailable
+
+
+class Lengths:
+    """A classifier whose reading of a sentence is its length; "poison" fails, and every call is recorded."""
+
+    model = "lengths@0"
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.error: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def classify(self, sentences: Sequence[str]) -> list[Reading]:
+        self.calls.append(list(sentences))
+        self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+        if "poison" in sentences:
+            raise PoisonInput("a sentence fails")
+        return [Reading(float(len(sentence))) for sentence in sentences]
+
+    def close(self) -> None: ...
+
+
+def run(classifier: Lengths, body: Callable[[MicroBatcher], Awaitable[None]], **limits: int) -> None:
+    async def main() -> None:
+        async with MicroBatcher(classifier, **limits) as batcher:
+            await asyncio.wait_for(body(batcher), 30)
+
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def occupied(classifier: Lengths, batcher: MicroBatcher) -> asyncio.Task[list[Reading]]:
+    """A request that the classifier is busy with until its gate opens."""
+    task = asyncio.create_task(batcher.classify(["opens"]))
+    await until(lambda: classifier.calls)
+    return task
+
+
+def test_the_fake_is_a_classifier() -> None:
+    assert isinstance(Lengths(), Classifier)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.text(max_size=30), max_size=5), max_size=30), st.integers(1, 200), st.integers(1, 20))
+def test_every_request_gets_its_own_readings_in_order(requests: list[list[str]], pieces: int, waiting: int) -> None:
+    requests = [[s for s in request if s != "poison"] for request in requests]
+
+    async def body(batcher: MicroBatcher) -> None:
+        answers = await asyncio.gather(*(batcher.classify(request) for request in requests))
+        assert [[r.probability for r in a] for a in answers] == [[float(len(s)) for s in r] for r in requests]
+        assert batcher.sentences == sum(map(len, requests))
+
+    run(Lengths(), body, pieces=pieces, waiting=waiting)
+
+
+def test_while_a_batch_runs_the_next_forms_and_requests_stay_in_order() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        tasks = [asyncio.create_task(batcher.classify([name])) for name in "abcde"]
+        await until(lambda: batcher.queued == 5)
+        classifier.gate.set()
+        await asyncio.gather(first, *tasks)
+
+    run(classifier, body)
+    assert classifier.calls == [["opens"], ["a", "b", "c", "d", "e"]]
+
+
+def test_a_batch_keeps_to_its_budget_counted_with_padding() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+    budget = 3 * estimated_pieces("x" * 40)
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        tasks = [asyncio.create_task(batcher.classify(["x" * 40])) for _ in range(7)]
+        await until(lambda: batcher.queued == 7)
+        classifier.gate.set()
+        await asyncio.gather(first, *tasks)
+
+    run(classifier, body, pieces=budget)
+    assert [len(call) for call in classifier.calls] == [1, 3, 3, 1]
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_one_poisoned_request_fails_alone(place: int) -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        requests = [[f"sentence {i}", "poison" if i == place else "good"] for i in range(7)]
+        first = await occupied(classifier, batcher)
+        tasks = [asyncio.create_task(batcher.classify(request)) for request in requests]
+        await until(lambda: batcher.queued == 14)
+        classifier.gate.set()
+        answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert [isinstance(a, PoisonInput) for a in answers] == [False] + [i == place for i in range(7)]
+
+    run(classifier, body)
+
+
+def test_a_retriable_error_reaches_every_request_of_the_batch_and_splits_nothing() -> None:
+    classifier = Lengths()
+    classifier.error = Overloaded("no room")
+
+    async def body(batcher: MicroBatcher) -> None:
+        answers = await asyncio.gather(*(batcher.classify([s]) for s in "ab"), return_exceptions=True)
+        assert all(isinstance(answer, Overloaded) for answer in answers)
+
+    run(classifier, body)
+    assert len(classifier.calls) <= 2
+
+
+def test_a_fault_of_ours_leaves_nobody_waiting() -> None:
+    classifier = Lengths()
+    classifier.error = ZeroDivisionError("a fault")
+
+    async def body(batcher: MicroBatcher) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await batcher.classify(["a"])
+        classifier.error = None
+        assert len(await batcher.classify(["a"])) == 1
+
+    run(classifier, body)
+
+
+def test_the_queue_is_bounded_and_a_request_larger_than_it_still_gets_through() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+    largest = 0
+
+    async def body(batcher: MicroBatcher) -> None:
+        nonlocal largest
+        tasks = [asyncio.create_task(batcher.classify(["s"] * n)) for n in (1, 2, 2, 2, 9, 2)]
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+            largest = max(largest, batcher.queued)
+            if _ == 50:
+                classifier.gate.set()
+        assert [len(answer) for answer in await asyncio.gather(*tasks)] == [1, 2, 2, 2, 9, 2]
+
+    run(classifier, body, waiting=4)
+    assert largest in (4, 9)
+
+
+def test_a_caller_that_has_gone_costs_no_inference() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        gone = asyncio.create_task(batcher.classify(["gone"]))
+        await until(lambda: batcher.queued == 1)
+        gone.cancel()
+        await asyncio.sleep(0)
+        classifier.gate.set()
+        await first
+        await batcher.classify(["last"])
+
+    run(classifier, body)
+    assert ["gone"] not in classifier.calls
+
+
+def test_closing_refuses_new_requests_and_fails_waiting_ones() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def main() -> None:
+        batcher = MicroBatcher(classifier)
+        batcher.start()
+        running = await occupied(classifier, batcher)
+        waiting = asyncio.create_task(batcher.classify(["waiting"]))
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0.01)
+        classifier.gate.set()
+        await closing
+        assert len(await running) == 1
+        with pytest.raises(Unavailable):
+            await waiting
+        with pytest.raises(Unavailable):
+            await batcher.classify(["late"])
+
+    asyncio.run(main())
+
+
+def test_no_sentences_need_no_classifier() -> None:
+    async def body(batcher: MicroBatcher) -> None:
+        assert await batcher.classify([]) == []
+
+    classifier = Lengths()
+    run(classifier, body)
+    assert classifier.calls == []

@@ -1,0 +1,40 @@
+"""`python -m training`: fit, export, evaluate and write the page of results, in sequence. What `make train` runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from training.card import write_card
+from training.evaluate import measure
+from training.export import export
+from training.fit import Recipe, fit, parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line entry: the options of `training.fit`, and where the artefact and the page of results go."""
+    options = parser()
+    options.prog = "python -m training"
+    options.description = __doc__
+    options.add_argument("--shipped", type=Path, default=Path("inference/model_repository/adverse_event"))
+    options.add_argument("--card", type=Path, default=Path("docs/results/model.md"))
+    options.add_argument("--no-fit", action="store_true", help="take the weights that are in --out already")
+    given = options.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    if not given.no_fit:
+        recipe = replace(Recipe(), fold=given.fold, seed=given.seed, precision=given.precision)
+        fit(given.data, given.out, recipe, given.base)
+    reference, shipped = export(given.out, given.data, given.shipped)
+    results = {a.folder.name: {"model": a.model, "figures": measure(a, given.data)} for a in (reference, shipped)}
+    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_card(given.card, given.out, reference, shipped, results)
+    print(f"{shipped.model}: {given.shipped}, results in {given.card}")
+
+
+if __name__ == "__main__":
+    main()
