@@ -104,7 +104,7 @@ class KafkaLog:
             consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
             found: list[Message] = []
             while True:
-                for message in consumer.consume(10_000, 1.0):
+                for message in consumer.consume(10_000, 0.05):
                     if message.error() is None:
                         found.append(message)
                     elif message.error().name() == "_PARTITION_EOF":

@@ -132,18 +132,19 @@ class Member:
         with self._lock:
             for message in messages:
                 source = (message.topic(), message.partition())
+                error = message.error()
+                if error is not None and error.code() not in (PARTITION_END, OUT_OF_RANGE):
+                    _refused(error, source)
+                    continue
                 batch = batches[source] if source in batches else batches.setdefault(source, self._open(source))
                 if batch is None:
                     continue
-                error = message.error()
                 if error is None:
                     batch.add(message)
                 elif error.code() == PARTITION_END:
                     batch.end = message.offset()
-                elif error.code() == OUT_OF_RANGE:
-                    out_of_range.append(source)
                 else:
-                    _refused(error, source)
+                    out_of_range.append(source)
             cut = [batch for batch in batches.values() if batch is not None]
             self._positions.update((batch.source, batch.next) for batch in cut)
         ready = [batch for batch in cut if batch.messages or batch.end is not None]
