@@ -22,7 +22,12 @@ from streams.subscribers import AlertStream
 
 __all__ = ["command"]
 
-MEASURES = {
+MEASURES = {  # the rule's own first, then the usual ones beside it
+    "recent_cases": "cases in the last six months (the rule's S)",
+    "recent_expected": "expected in the last six months (the rule's E)",
+    "recent_days": "days with a case in the last six months",
+    "own_past_ratio": "ratio of the pair's own past (lambda)",
+    "effect_bound": "least effect that the last six months support (5% quantile)",
     "prr": "PRR, 95% interval on the log scale",
     "ror": "ROR, 95% interval after Woolf",
     "chi2": "chi-squared",
@@ -30,10 +35,14 @@ MEASURES = {
     "ic": "IC, 95% interval by gamma quantiles",
     "ebgm": "EBGM, 90% interval (DuMouchel's gamma-Poisson shrinker)",
 }
-INTERVALS = {"prr": ("prr_lower", "prr_upper"), "ror": ("ror_lower", "ror_upper")} | {
+INTERVALS = {
+    "prr": ("prr_lower", "prr_upper"),
+    "ror": ("ror_lower", "ror_upper"),
     "ic": ("ic025", "ic975"),
     "ebgm": ("eb05", "eb95"),
 }
+ORDER = {name: place for place, name in enumerate(MEASURES)}
+SHOWN = 20
 
 
 class Verdict(msgspec.Struct):
@@ -48,8 +57,9 @@ class Verdict(msgspec.Struct):
 @click.argument("alert_id")
 @click.option("--verify", is_flag=True, help="Recount table and cases from the assessments log; exit 1 if they differ.")
 @click.option("-m", "--monitor", metavar="FILE|NAME", help="With --verify: the monitor, unless it is a shipped one.")
+@click.option("--cases", default=SHOWN, show_default=True, type=click.IntRange(0), help="How many cases to show.")
 @json_option
-def command(alert_id: str, verify: bool, monitor: str | None, as_json: bool) -> int:
+def command(alert_id: str, verify: bool, monitor: str | None, cases: int, as_json: bool) -> int:
     """Show what an alert rests on.
 
     ALERT_ID is an id that `vigilia alerts` shows, or its beginning if no other alert's begins so. Shown are the newest
@@ -67,7 +77,7 @@ def command(alert_id: str, verify: bool, monitor: str | None, as_json: bool) -> 
     if as_json:
         write_json({"alert": alert, **({"verification": verdict} if verdict else {})})
     else:
-        _print(alert)
+        _print(alert, cases)
         if verdict is not None:
             _print_verdict(verdict)
     return 1 if verdict is not None and not verdict.agrees else 0
@@ -102,7 +112,7 @@ def _verify(settings: Settings, alert: Alert, monitor_name: str) -> Verdict:
 # ------------------------------------------------------------------ for people
 
 
-def _print(alert: Alert) -> None:
+def _print(alert: Alert, cases: int) -> None:
     click.echo(f"{printable(alert.drug)} x {printable(alert.event)}")
     click.echo(f"  alert      {alert.id}, {alert.kind} of monitor {printable(alert.monitor)}")
     click.echo(
@@ -121,9 +131,13 @@ def _print(alert: Alert) -> None:
     print_table(("measure", ">value", ">from", ">to"), list(_measures(alert)))
     click.echo()
     print_table(("case", "version", "received", "topic/partition/offset", ">p", "late", "drug words", "effect words"),
-                [_case(case) for case in alert.evidence])  # fmt: skip
-    if alert.evidence_omitted:
-        click.echo(f"and {alert.evidence_omitted} more, older ones")
+                [_case(case) for case in alert.evidence[:cases]])  # fmt: skip
+    more = max(0, len(alert.evidence) - cases)
+    if more or alert.evidence_omitted:
+        named = (
+            f"--cases {len(alert.evidence)} or --json shows {more} of them" if more else "the alert does not name them"
+        )
+        click.echo(f"and {more + alert.evidence_omitted} older cases; {named}")
     versions = alert.versions
     click.echo()
     click.echo(f"  rule {versions.rule}, model {versions.model or 'none'}, schema {versions.schema}")
@@ -132,7 +146,7 @@ def _print(alert: Alert) -> None:
 
 def _measures(alert: Alert) -> Iterator[tuple[str, str, str, str]]:
     bounds = {name for pair in INTERVALS.values() for name in pair}
-    for name, value in alert.measures.items():
+    for name, value in sorted(alert.measures.items(), key=lambda item: ORDER.get(item[0], len(ORDER))):
         if name in bounds:
             continue
         low, high = INTERVALS.get(name, ("", ""))

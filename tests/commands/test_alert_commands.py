@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from streams.commands.explain import INTERVALS, MEASURES
 from streams.events import Alert, decode_alert, encode
 
 pytestmark = pytest.mark.kafka
@@ -81,6 +82,19 @@ def test_an_explanation_shows_everything_the_alert_rests_on(vigilia: Callable[..
     ):
         assert shown in result.out, shown
     assert f"{raised.table.a:.6g}" in result.out
+    assert set(raised.measures) == set(MEASURES) | {bound for bounds in INTERVALS.values() for bound in bounds}
+    assert [words for words in MEASURES.values() if words not in result.out] == []
+
+
+def test_as_many_cases_are_shown_as_wanted(vigilia: Callable[..., Any], raised: Alert) -> None:
+    def shown(*args: str) -> int:
+        out = vigilia("explain", raised.id, *args).out
+        return sum(f"{case.topic}/{case.partition}/{case.offset}" in out for case in raised.evidence)
+
+    assert len(raised.evidence) > 2
+    assert shown() == len(raised.evidence)
+    assert shown("--cases", "2") == 2
+    assert f"and {len(raised.evidence) - 2} older cases" in vigilia("explain", raised.id, "--cases", "2").out
 
 
 def test_an_explanation_is_found_by_the_beginning_of_its_id_and_else_tells_how_to_find_ids(
