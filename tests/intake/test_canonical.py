@@ -242,6 +242,7 @@ def test_a_record_without_a_timestamp_can_not_vouch_for_a_received_at() -> None:
         ("Intussusception", "Intussusception"),
         ("  Guillain-Barre\t syndrome\r\n", "Guillain-Barre syndrome"),
         ("a\u00a0b\u2003c", "a b c"),
+        ("a  b", "a b"),
         ("Sjo\u0308gren", "Sj\u00f6gren"),
         ("a ~ b", "a ~ b"),
         ("~", "~"),
@@ -250,6 +251,11 @@ def test_a_record_without_a_timestamp_can_not_vouch_for_a_received_at() -> None:
 def test_terms_come_in_one_spelling(given_term: str, cleaned: str) -> None:
     assert clean_term(given_term, "$") == cleaned
     assert read(report(events=[given_term], products=[{"name": given_term}])).events == [cleaned]
+
+
+@pytest.mark.parametrize("untidy", [" b", "b ", "~ b", "b ~", " ~"])
+def test_one_untidy_term_among_others_is_found(untidy: str) -> None:
+    assert read(report(events=["a", untidy, "c"])).events == ["a", untidy.strip(), "c"]
 
 
 def test_a_blank_region_or_narrative_is_none() -> None:
