@@ -51,6 +51,7 @@ class Member:
         self._positions: dict[Partition, int] = {}  # of the partitions that are ours: where the next batch begins
         self._epochs: dict[Partition, int] = {}
         self._seeks: dict[Partition, int] = {}
+        self._commits: dict[Partition, tuple[int, str]] = {}
         self._held: frozenset[Partition] = frozenset()
         # Of the consuming thread alone.
         self._fresh: set[Partition] = set()  # assigned during the present turn
@@ -82,11 +83,13 @@ class Member:
         self._held = frozenset(sources)
 
     def commit(self, offsets: Mapping[Partition, int], metadata: str) -> None:
-        """Commit without waiting what is still ours."""
+        """Have the next turn commit this.
+
+        Not from here: Consumer.commit() blocks while another thread is in a rebalance callback, and that one waits
+        for the event loop, which would be in commit().
+        """
         with self._lock:
-            ours = [TopicPartition(t, p, o, metadata) for (t, p), o in offsets.items() if (t, p) in self._positions]
-        if ours:
-            self._consumer.commit(offsets=ours, asynchronous=True)
+            self._commits.update((source, (offset, metadata)) for source, offset in offsets.items())
 
     def committed(self, sources: Iterable[Partition]) -> dict[Partition, tuple[int, str]]:
         """The group's commits and their metadata, -1 where there is none. Raises TransportError."""
@@ -111,6 +114,7 @@ class Member:
         answers the broker. Raises VigiliaError and KafkaException.
         """
         self._restart_sought()
+        self._commit_asked()
         self._pause_and_resume(throttled)
         self._fresh.clear()
         messages = self._consumer.consume(1, 0 if throttled else WAIT_SECONDS)
@@ -122,6 +126,7 @@ class Member:
 
     def close(self) -> None:
         """Leave the group; the owner is asked what to commit first."""
+        self._commit_asked()
         self._consumer.close()
         if self._failure is not None:
             log.warning("leaving_failed", kind=type(self._failure).__name__)
@@ -179,6 +184,14 @@ class Member:
             batch.next, batch.deleted = low, True
         log.warning("deleted_unread", topic=source[0], partition=source[1], first=position, last=low - 1)
         return [batch]
+
+    def _commit_asked(self) -> None:
+        """Commit, without waiting, what was asked for and is still ours."""
+        with self._lock:
+            asked, self._commits = self._commits, {}
+            ours = [TopicPartition(*s, offset, note) for s, (offset, note) in asked.items() if s in self._positions]
+        if ours:
+            self._consumer.commit(offsets=ours, asynchronous=True)
 
     def _restart_sought(self) -> None:
         with self._lock:
