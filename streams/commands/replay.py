@@ -106,6 +106,8 @@ def _namespace(
     name = f"replay-{secrets.token_hex(6)}"
     monitor = original.replayed_as(name, source_prefix=f"{name}." if own_sources else "")
     changed: dict[str, object] = {"alerts_topic": f"{name}.alerts", "create_topics": True}
+    if "log_level" not in settings.model_fields_set:
+        changed["log_level"] = "warning"  # of the workers: a replay tells its story in a progress bar
     if batch is not None:
         changed["batch_messages"] = batch
     return monitor, settings.model_copy(update=changed)

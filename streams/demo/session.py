@@ -53,6 +53,7 @@ def demo_session(settings: Settings, seed: int) -> Iterator[DemoSession]:
                 "redis_url": SecretStr(redis.url),
                 "fingerprint_key": SecretStr(secrets.token_hex(16)),
                 "create_topics": False,
+                "log_level": "error",
                 "classifier_threads": min(MOST_THREADS, os.cpu_count() or 1),
             }
         )
