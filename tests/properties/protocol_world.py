@@ -106,7 +106,7 @@ class World:
     """The state of everything and the steps that are possible in it."""
 
     def __init__(self, seed: int, store: Store, parts: Parts, *, workers: int = 2, nervous: bool = False) -> None:
-        """`nervous`: Redis is often set back, also while a close is under way; publishers often pause before they send."""
+        """`nervous`: Redis is often set back, also during a close; publishers often pause before they send."""
         self.random = random.Random(seed)
         self.nervous = nervous
         self.store, self.parts = store, parts
