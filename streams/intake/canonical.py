@@ -197,16 +197,18 @@ def _cleaned_report(report: AdverseEvent) -> AdverseEvent:
         _check_text(narrative, "$.narrative")
         if narrative.isspace() or not narrative:
             narrative = None
-    patient = _cleaned_patient(report.patient)
+    region = report.patient.region
     terms = [report.case_id, *[product.name for product in report.products], *report.events]
-    if patient is report.patient and narrative is report.narrative and _all_plain(terms):
+    if region is not None:
+        terms.append(region or " ")
+    if narrative is report.narrative and _all_plain(terms):
         return report
     return replace(
         report,
         case_id=clean_term(report.case_id, "$.case_id"),
         products=[Product(clean_term(p.name, f"$.products[{i}].name"), p.role) for i, p in enumerate(report.products)],
         events=[clean_term(event, f"$.events[{i}]") for i, event in enumerate(report.events)],
-        patient=patient,
+        patient=_cleaned_patient(report.patient),
         narrative=narrative,
     )
 
