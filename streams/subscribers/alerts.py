@@ -38,7 +38,6 @@ class _Partition:
     end: int  # the end when the stream was opened
     taken: int
     committed: int
-    alive: bool = True
     done: bool = False
     revisions: Revisions = field(default_factory=Revisions)
 
@@ -137,8 +136,6 @@ class AlertStream:
         while True:
             while self._buffer:
                 partition, offset, alert = self._buffer.popleft()
-                if not partition.alive:
-                    continue
                 if isinstance(alert, SchemaMismatch):
                     raise alert
                 self._handed = (partition, offset)
@@ -165,7 +162,10 @@ class AlertStream:
             self._handed = None
 
     async def _batch(self) -> list[Message]:
-        """One fetch. It outlives a cancelled `__anext__` (asyncio.wait_for), or its messages would be lost."""
+        """One fetch, made when the buffer is empty: so a rebalance never finds alerts of a lost partition in it.
+
+        It outlives a cancelled `__anext__` (asyncio.wait_for), or its messages would be lost.
+        """
         if self._fetch is None:
             self._fetch = asyncio.get_running_loop().run_in_executor(self._thread, self._consume)
         messages = await asyncio.shield(self._fetch)
@@ -285,9 +285,7 @@ class AlertStream:
     def _on_revoke(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
         self._commit_taken()
         for tp in revoked:
-            partition = self._partitions.pop(tp.partition, None)
-            if partition is not None:
-                partition.alive = False
+            self._partitions.pop(tp.partition, None)
 
     def _consume(self) -> list[Message]:
         messages = fetch(self._consumer, BATCH, POLL_SECONDS)

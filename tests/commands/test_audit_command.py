@@ -99,6 +99,16 @@ def _change_counter(world: Any) -> str:
     return "counter dead_letter:unreadable"
 
 
+def _count_once_more(world: Any) -> str:
+    world.store.client.hincrby(world.store.keys.counters, "late", 1)
+    return "counter late"
+
+
+def _count_once_less(world: Any) -> str:
+    world.store.client.hincrby(world.store.keys.counters, "counted", -1)
+    return "counter counted"
+
+
 def _move_position(world: Any) -> str:
     field = world.store.keys.source(world.monitor.topics.index(world.notes), 0)
     following, rest = world.store.client.hget(world.store.keys.positions, field).decode().split("|", 1)
@@ -115,7 +125,6 @@ def _uncount(world: Any) -> str:
     key, at = _entries(world, b"c")
     entry = world.store.client.hget(key, at)
     world.store.client.hset(key, at, b"d" + entry[1:])
-    world.store.client.hincrby(world.store.keys.counters, "counted", -1)
     return "message "
 
 
@@ -125,7 +134,6 @@ def _count_duplicate(world: Any) -> str:
         for at, entry in world.store.client.hgetall(key).items():
             if entry[:1] == b"d":
                 world.store.client.hset(key, at, b"c" + entry[1:])
-                world.store.client.hincrby(world.store.keys.counters, "counted", 1)
                 return "message "
     raise AssertionError("no duplicate")
 
@@ -147,6 +155,8 @@ DAMAGES = {
     _change_total: (0, 0),
     _lose_bucket: (0, 0),
     _change_counter: (0, 0),
+    _count_once_more: (0, 1),
+    _count_once_less: (1, 0),
     _move_position: (0, 0),
     _uncount: (1, 0),
     _count_duplicate: (0, 1),
