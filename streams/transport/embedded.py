@@ -12,6 +12,7 @@ The process ends with its parent (it reads the parent's end of a pipe).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import subprocess
 import sys
@@ -27,6 +28,7 @@ __all__ = ["EmbeddedBroker"]
 
 PRODUCER_TYPE = 0  # RD_KAFKA_PRODUCER of rdkafka.h
 ERROR_SPACE = 512
+REBALANCE_DELAY_MS = 100  # 3 s by default: a new group would wait for members that never come
 
 
 class EmbeddedBroker:
@@ -91,8 +93,9 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
+                with contextlib.suppress(OSError):  # a line may be left that nobody reads
+                    if pipe is not None:
+                        pipe.close()
             self._process = None
 
     def __enter__(self) -> EmbeddedBroker:
@@ -126,6 +129,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [pointer]
     library.rd_kafka_mock_topic_create.argtypes = [pointer, ctypes.c_char_p, number, number]
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms.argtypes = [pointer, ctypes.c_int32]
     library.rd_kafka_err2name.restype = ctypes.c_char_p
     library.rd_kafka_err2name.argtypes = [number]
     return library
@@ -140,6 +144,7 @@ def _serve() -> int:
         sys.stderr.write(f"embedded broker: {problem.value.decode()}\n")
         return 1
     cluster = library.rd_kafka_mock_cluster_new(client, 1)
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, REBALANCE_DELAY_MS)
     _say(library.rd_kafka_mock_cluster_bootstraps(cluster).decode())
     for line in sys.stdin:
         name, partitions = line.split()
