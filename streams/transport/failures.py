@@ -3,15 +3,18 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own codes begin with an underscore
 from __future__ import annotations
 
+import logging
+
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import BrokerUnavailable, ConfigurationError, Fenced, NotAuthorised, TopicMissing, TransportError
 
-__all__ = ["FATAL", "OUT_OF_RANGE", "PARTITION_END", "describe", "transport_error"]
+__all__ = ["FATAL", "LOGGER", "OUT_OF_RANGE", "PARTITION_END", "describe", "transport_error"]
 
 PARTITION_END = KafkaError._PARTITION_EOF
 OUT_OF_RANGE = KafkaError._AUTO_OFFSET_RESET
 FATAL = KafkaError._FATAL
+LOGGER = logging.getLogger("librdkafka")  # for the property `logger`: else librdkafka writes to stderr by itself
 
 _TABLE: dict[type[TransportError], tuple[int, ...]] = {
     NotAuthorised: (

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.errors import BrokerUnavailable, Fenced, StateConflict
 from streams.transport.batch import Batch, Partition
-from streams.transport.failures import OUT_OF_RANGE, PARTITION_END, describe, transport_error
+from streams.transport.failures import LOGGER, OUT_OF_RANGE, PARTITION_END, describe, transport_error
 
 __all__ = ["Leaving", "Member", "Starts"]
 
@@ -57,7 +57,7 @@ class Member:
         self._fresh: set[Partition] = set()  # assigned during the present turn
         self._paused: set[Partition] = set()
         self._failure: BaseException | None = None
-        self._consumer = Consumer({**config, "error_cb": _log_error, "on_commit": _log_commit})
+        self._consumer = Consumer({**config, "logger": LOGGER, "error_cb": _log_error, "on_commit": _log_commit})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

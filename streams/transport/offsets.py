@@ -8,7 +8,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.transport.batch import Partition
-from streams.transport.failures import transport_error
+from streams.transport.failures import LOGGER, transport_error
 
 __all__ = ["Extent", "extents", "offsets_at"]
 
@@ -58,4 +58,4 @@ def offsets_at(
 
 def _asking(config: Mapping[str, str]) -> Consumer:
     """A consumer that joins no group and reads nothing."""
-    return Consumer({**config, "group.id": "vigilia-asking", "enable.auto.commit": False})
+    return Consumer({**config, "group.id": "vigilia-asking", "enable.auto.commit": False, "logger": LOGGER})

@@ -15,7 +15,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.errors import BrokerUnavailable, TransportError
-from streams.transport.failures import FATAL, describe, transport_error
+from streams.transport.failures import FATAL, LOGGER, describe, transport_error
 
 __all__ = ["Sink"]
 
@@ -74,6 +74,7 @@ class Sink:
             "queue.buffering.max.messages": 100_000,
             "compression.type": "lz4",
             "message.max.bytes": 2_000_000,
+            "logger": LOGGER,
             "error_cb": self._on_error,
         }
         self._make_producer = make_producer

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from streams.errors import TopicMissing
 from streams.monitors import Monitor
 from streams.settings import Settings
-from streams.transport.failures import transport_error
+from streams.transport.failures import LOGGER, transport_error
 
 __all__ = ["Topic", "check_clock", "control_topic", "ensure_topics", "remove_topics", "required_topics"]
 
@@ -66,7 +66,7 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic], seconds: float = 
     Raises TopicMissing (with every topic that is wrong and what to do), NotAuthorised, BrokerUnavailable.
     """
     wanted = list(topics)
-    admin = AdminClient(settings.kafka())
+    admin = AdminClient({**settings.kafka(), "logger": LOGGER})
     try:
         found = _partitions(admin, seconds)
         missing = [topic for topic in wanted if topic.name not in found]
@@ -96,7 +96,7 @@ def remove_topics(
     settings: Settings, names: Iterable[str], groups: Iterable[str] = (), seconds: float = SECONDS
 ) -> None:
     """Delete topics and consumer groups; what is not there, or is still in use, is passed over with a log line."""
-    admin = AdminClient(settings.kafka())
+    admin = AdminClient({**settings.kafka(), "logger": LOGGER})
     futures = {**admin.delete_topics(list(names), operation_timeout=seconds)}
     if wanted := list(groups):
         futures.update(admin.delete_consumer_groups(wanted, request_timeout=seconds))
@@ -177,7 +177,7 @@ def check_clock(settings: Settings, topics: Iterable[str], seconds: float = SECO
     A report from the future is refused by comparing it with its record's timestamp; that holds only if the timestamp
     is the broker's own (LogAppendTime) or limited by it (message.timestamp.after.max.ms <= 24 h).
     """
-    admin = AdminClient(settings.kafka())
+    admin = AdminClient({**settings.kafka(), "logger": LOGGER})
     try:
         found = _settings_of(admin, list(topics), seconds)
     except KafkaException as error:

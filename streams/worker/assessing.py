@@ -72,6 +72,7 @@ class Assessing:
             self._settings.kafka(),
             batch_messages=self._settings.batch_messages,
             queue_batches=self._settings.queue_batches,
+            session_ms=self._settings.session_timeout_ms,
         )
         if self._batcher is None:
             await self._stage.run(source)
