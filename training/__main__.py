@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ import torch
 from training.card import write_card
 from training.evaluate import measure
 from training.export import export
-from training.fit import Recipe, fit, parser
+from training.fit import fit, parser, recipe_from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     if not given.no_fit:
-        recipe = replace(Recipe(), fold=given.fold, seed=given.seed, precision=given.precision)
-        fit(given.data, given.out, recipe, given.base)
+        fit(given.data, given.out, recipe_from(given), given.base)
     reference, shipped = export(given.out, given.data, given.shipped)
     results = {a.folder.name: {"model": a.model, "figures": measure(a, given.data)} for a in (reference, shipped)}
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -182,9 +182,25 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--base", type=Path, help="a local Hugging Face folder instead of the pinned base model")
     options.add_argument("--fold", type=int, default=0, help="development fold, 0-9")
     options.add_argument("--seed", type=int, default=SEED, help="seed of order, dropout and heads (folds keep theirs)")
-    options.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 pays on AMX CPUs and GPUs")
+    options.add_argument(
+        "--precision", choices=("fp32", "bf16", "auto"), default="auto", help="auto: bf16 on GPUs and AMX CPUs"
+    )
     options.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 = its own choice")
     return options
+
+
+def chosen_precision(asked: str) -> str:
+    """`auto` resolved for this machine: bfloat16 where it is faster, on GPUs and on CPUs with AMX."""
+    if asked != "auto":
+        return asked
+    cpuinfo = Path("/proc/cpuinfo")
+    amx = cpuinfo.exists() and " amx_bf16" in cpuinfo.read_text(encoding="utf-8")
+    return "bf16" if torch.cuda.is_available() or amx else "fp32"
+
+
+def recipe_from(given: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for."""
+    return replace(Recipe(), fold=given.fold, seed=given.seed, precision=chosen_precision(given.precision))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -192,8 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     if given.threads:
         torch.set_num_threads(given.threads)
-    recipe = replace(Recipe(), fold=given.fold, seed=given.seed, precision=given.precision)
-    fit(given.data, given.out, recipe, given.base)
+    fit(given.data, given.out, recipe_from(given), given.base)
 
 
 if __name__ == "__main__":
