@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -83,16 +84,17 @@ def _cell(what: str, log: Any, redis: Any) -> Difference | None:
 
 
 def _positions(recount: Recount, redis: Snapshot) -> Iterator[Difference | None]:
-    for partition in sorted(recount.next.keys() | redis.positions.next.keys()):
-        ours, theirs = recount.next.get(partition, 0), redis.positions.next.get(partition, 0)
+    for partition in sorted(recount.next.keys() | redis.next.keys()):
+        ours, theirs = recount.next.get(partition, 0), redis.next.get(partition, 0)
         # Offsets may have holes at the end (transactions): being beyond the last record is only a fault if it is lower.
         yield _cell(f"assessments[{partition}].next", max(ours, theirs), theirs)
-    for source in sorted(recount.sources.keys() | redis.positions.sources.keys()):
-        following, latest = recount.sources.get(source, (0, None))
-        state = redis.positions.sources.get(source)
+    for source in sorted(recount.sources.keys() | redis.sources.keys()):
+        (following, latest), (next_there, latest_there) = (
+            x.get(source, (0, None)) for x in (recount.sources, redis.sources)
+        )
         name = f"{source[0]}[{source[1]}]"
-        yield _cell(f"{name}.next", following, state.next if state else 0)
-        yield _cell(f"{name}.latest", latest, state.latest if state else None)
+        yield _cell(f"{name}.next", following, next_there)
+        yield _cell(f"{name}.latest", latest, latest_there)
 
 
 def _counters(recount: Recount, redis: Snapshot) -> Iterator[Difference | None]:
@@ -212,10 +214,21 @@ def _cells(totals: BucketTotals) -> dict[Cell, int]:
 
 
 def _alerts(recount: Recount, redis: Snapshot, monitor: Monitor) -> Iterator[Difference | None]:
-    """Table, number of cases and evidence of each raised alert, at the bucket that decided them."""
+    """Every raised or updated revision: table, number of cases and evidence at the bucket that decided them.
+
+    Then that the newest of each alert is the last of its revisions, and that the chain of hashes holds them all.
+    """
     tables = Tables(recount.counted(), monitor)
-    for alert in sorted(redis.alerts, key=lambda alert: alert.id):
-        if alert.state not in ("raised", "updated"):
-            continue
+    newest, chain = {}, ""
+    for alert in redis.history:
         differences = list(differ(alert, tables.pair(alert.drug, alert.event, alert.decided)))
-        yield Difference(f"alert {alert.id}", "as recounted", "; ".join(differences)) if differences else None
+        what = f"alert {alert.id} of bucket {alert.bucket}"
+        yield Difference(what, "as recounted", "; ".join(differences)) if differences else None
+        newest[alert.id] = alert
+        chain = hashlib.sha256(f"{chain}|{alert.bucket}|{alert.id}".encode()).hexdigest()
+        yield _cell(f"{what}: chain", chain, alert.chain)
+    yield _cell("chain of the history", chain, redis.chain)
+    held = {alert.id: alert for alert in redis.alerts if alert.state in ("raised", "updated")}
+    for alert_id in sorted(newest.keys() | held.keys()):
+        equal = newest.get(alert_id) == held.get(alert_id)
+        yield None if equal else Difference(f"alert {alert_id}", "its last revision", "another one, or none")

@@ -65,7 +65,7 @@ def audit(settings: Settings, monitor: Monitor, *, with_sources: bool = True) ->
     finally:
         store.close()
     with AssessmentLog(settings, monitor) as log:
-        until = snapshot.positions.next
+        until = snapshot.next
         records = progress(log.records(until), "recounting", lambda: len(log))
         recounted = recount(records, monitor)
         report = compare(recounted, snapshot, monitor)

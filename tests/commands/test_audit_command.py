@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,24 @@ def _change_alert(world: Any) -> str:
     return f"alert {alert_id.decode()}"
 
 
+def _history(world: Any) -> tuple[str, bytes]:
+    (bucket, *_) = world.store.client.zrange(world.store.keys.history, 0, -1)
+    key = world.store.keys.alarms + bucket.decode()
+    return key, world.store.client.lindex(key, 0)
+
+
+def _change_history(world: Any) -> str:
+    key, record = _history(world)
+    world.store.client.lset(key, 0, re.sub(rb'"a":', b'"a":1', record))
+    return f"alert {json.loads(record)['id']} of bucket {json.loads(record)['bucket']}"
+
+
+def _leave_out_history(world: Any) -> str:
+    key, record = _history(world)
+    world.store.client.lrem(key, 1, record)
+    return "chain of the history"
+
+
 DAMAGES = {
     _change_total: (0, 0),
     _lose_bucket: (0, 0),
@@ -162,6 +182,8 @@ DAMAGES = {
     _count_duplicate: (0, 1),
     _drop_entry: (1, 0),
     _change_alert: (0, 0),
+    _change_history: (0, 0),
+    _leave_out_history: (0, 0),
 }
 
 
@@ -211,3 +233,17 @@ def test_without_a_redis_url_there_is_nothing_to_look_at(
     result = vigilia("audit", "-m", world.path)
     assert result.status == 2
     assert "set VIGILIA_REDIS_URL" in result.err
+
+
+def test_an_audit_beside_a_running_worker_sees_one_moment(audit: Callable[..., Any], world: Any) -> None:
+    world.fill()
+    longest = max(map(len, world.written.values()))
+    with ThreadPoolExecutor(1) as worker:
+        work = worker.submit(lambda: [world.detect(until=n) for n in range(0, longest + 5, 5)])
+        seen = set()
+        while not work.done():
+            status, report = audit("--skip-sources")
+            assert (status, report["differences"]) == (0, [])
+            seen.add(report["messages"])
+        work.result()
+    assert len(seen) > 3
