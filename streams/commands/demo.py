@@ -10,6 +10,7 @@ import click
 
 from streams.commands.options import json_option
 from streams.commands.output import console, printable, write_json
+from streams.demo.generator import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -24,7 +25,7 @@ __all__ = ["command"]
 
 
 @click.command("demo")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the generated year.")
+@click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Of the generated year.")
 @json_option
 def command(seed: int, as_json: bool) -> int:
     """Watch a generated year of reports go through.
