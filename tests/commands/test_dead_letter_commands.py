@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -122,3 +124,21 @@ def test_a_retried_message_stays_in_its_partition(vigilia: Callable[..., Any], w
 def test_the_monitor_must_be_named(vigilia: Callable[..., Any], world: Any) -> None:
     assert vigilia("dead-letters").status == 2
     assert vigilia("dead-letters", "-m", world.path, "retry").status == 0
+
+
+def test_a_retry_is_read_by_the_worker_which_says_what_it_repeats(vigilia: Callable[..., Any], world: Any) -> None:
+    world.send(world.notes, 0, [b"{}"])
+
+    def work() -> None:
+        command = [sys.executable, "-m", "streams.cli", "run", "--drain", "-m", str(world.path)]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+    work()
+    assert vigilia("dead-letters", "retry", "-m", world.path).out == "1 sent again, 0 gone, 0 refused\n"
+    work()
+    first, second = (f"{world.notes}/0/{offset}" for offset in (0, 1))
+    found = listed(vigilia, world)
+    assert [(x["at"], x.get("retry_of"), x.get("retried_as")) for x in found] == [
+        (first, None, second), (second, first, None)
+    ]  # fmt: skip
+    assert vigilia("audit", "-m", world.path).out.endswith("0 lost, 0 counted twice, 0 differences\n")

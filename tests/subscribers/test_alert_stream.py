@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -309,3 +311,26 @@ def test_unreadable_records_can_be_skipped_and_tombstones_are_no_alerts(topic: C
             return [alert async for alert in stream]
 
     assert seen(asyncio.run(read())) == [("a", "provisional", 2)]
+
+
+def test_a_follower_waits_for_a_broker_that_goes_away(kafka: str, kafka_tool: ModuleType) -> None:
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(kafka_tool.Broker())
+        except kafka_tool.Missing as error:
+            pytest.skip(f"no Kafka of its own: {error}")
+        alerts = Topic(broker.bootstrap_servers, "alerts", 1)
+        alerts.write([an_alert("before")])
+
+        async def read() -> list[str]:
+            async with AlertStream(alerts.settings, group="desk") as stream:
+                got = await take(stream, 1)
+                await stream.commit()
+                await asyncio.to_thread(broker.kill)
+                await nothing_more(stream, 3)
+                await asyncio.to_thread(broker.start)
+                await asyncio.to_thread(alerts.write, [an_alert("after")])
+                got += await take(stream, 1, 60)
+            return [alert.id for alert in got]
+
+        assert asyncio.run(read()) == ["before", "after"]
