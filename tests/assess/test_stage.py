@@ -192,6 +192,37 @@ def test_after_a_failed_delivery_nothing_is_missing_from_the_chain(
     assert b.log.committed(stage.group, b.topic) == 5000
 
 
+class SilentProducer(FailingProducer):
+    """A real producer that sends all and never reports on one of them."""
+
+    def produce(self, topic: str, value: bytes, key: bytes, partition: int, report: Callable[..., None]) -> None:
+        self._count += 1
+        if self._count in self._failing:
+            report = lambda *_: None  # noqa: E731
+        self._producer.produce(topic, value, key, partition, report)
+
+
+def test_nothing_is_committed_before_its_delivery_is_reported(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.log.write(b.topic, [report(i) for i in range(1000)])
+
+    async def run() -> AssessStage:
+        sink = Sink(b.log.config, make_producer=lambda config: SilentProducer(config, {450}))
+        stage = b.stage(sink, settle_seconds=1)
+        running = asyncio.create_task(stage.run(stage.connect(b.log.config, batch_messages=100, linger_seconds=0.0)))
+        while stage.outcomes["assessed"] < 1000:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        stage.stop()
+        await asyncio.wait_for(running, 30)
+        await sink.close(seconds=0.1)
+        return stage
+
+    stage = asyncio.run(run())
+    assert len(b.records()) == 1000
+    assert b.log.committed(stage.group, b.topic) <= 450
+
+
 def test_offsets_deleted_before_the_first_start_are_a_gap(bench: Callable[..., Bench]) -> None:
     b = bench()
     b.log.write(b.topic, [report(i) for i in range(10)])
