@@ -6,12 +6,12 @@ first piece of a word was trained to carry its label, so only that piece is read
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 OUTSIDE, BEGIN, INSIDE = 0, 1, 2
@@ -81,19 +81,19 @@ def decode_spans(scores: NDArray[np.float32], ranges: Sequence[Range]) -> list[D
         raise ValueError(f"{len(scores)} rows of scores for {len(ranges)} words")
     if not ranges:
         return []
-    labels = scores.argmax(axis=1)
-    if not labels.any():
-        return []
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    log_probability = shifted.max(axis=1) - np.log(np.exp(shifted).sum(axis=1))
+    labels = scores.argmax(axis=1).tolist()
     spans: list[DecodedSpan] = []
     begin: int | None = None
-    for i in range(len(labels) + 1):
-        label = OUTSIDE if i == len(labels) else int(labels[i])
+    for i, label in enumerate([*labels, OUTSIDE]):
         if begin is not None and label != INSIDE:
-            confidence = float(np.exp(log_probability[begin:i].mean()))
-            spans.append(DecodedSpan(ranges[begin][0], ranges[i - 1][1], confidence))
+            spans.append(DecodedSpan(ranges[begin][0], ranges[i - 1][1], _confidence(scores[begin:i].tolist())))
             begin = None
         if label == BEGIN or (label == INSIDE and begin is None):
             begin = i
     return spans
+
+
+def _confidence(rows: list[list[float]]) -> float:
+    """Geometric mean of the softmax probability of each row's largest logit. Scalar arithmetic: the same anywhere."""
+    total = sum(math.log(sum(math.exp(score - max(row)) for score in row)) for row in rows)
+    return math.exp(-total / len(rows))
