@@ -20,8 +20,8 @@ from streams.detect.rule import rule_of
 from streams.detect.totals import BucketTotals
 from streams.events import Alert, decode_alert, encode
 from streams.monitors import Monitor
-from streams.state.reading import Closing, FollowUp
 from streams.state.parts import CloseResult
+from streams.state.reading import Closing, FollowUp
 from streams.state.store import Store
 
 __all__ = ["Closed", "Closer"]
@@ -137,7 +137,7 @@ class Closer:
     ) -> tuple[CloseDelta, list[Alert], CloseResult] | None:
         cases = self._cases(closing, evaluation.pairs, entries)
         followups = self.store.followups(closing)
-        if cases is None or followups is None:
+        if cases is None or followups is None or (followups and not self._load_raised(closing.closed)):
             return None
         assembly = Assembly(self.monitor, detector, self.vocabulary)
         verdict = assembly.verdict(evaluation, cases)
@@ -182,17 +182,19 @@ class Closer:
             newest[case] = max(followup.version, newest.get(case, 0))
         revisions = (
             followed_up(alert, closing.bucket, newest)
-            for alert in self._raised_alerts().values()
+            for alert in (self._raised or {}).values()
             if alert.id not in fired
         )
         return [revision for revision in revisions if revision is not None]
 
-    def _raised_alerts(self) -> dict[str, Alert]:
+    def _load_raised(self, closed: int | None) -> bool:
+        """Bring the alerts raised up to the close of `closed` into memory; False if Redis went past it."""
         if self._raised is None:
-            changes = self.store.alerts_since("")
-            ids = [id_ for id_, (raised, _) in changes.changed.items() if raised]
-            self._raised = {id_: decode_alert(record) for id_, record in self.store.alert_records(ids).items()}
-        return self._raised
+            records = self.store.raised_alerts(closed)
+            if records is None:
+                return False
+            self._raised = {alert_id: decode_alert(record) for alert_id, record in records.items()}
+        return True
 
     def is_raised(self, drug: str, event: str) -> bool:
         """Whether the pair was ever raised, as far as memory knows."""

@@ -107,7 +107,6 @@ class Publisher:
         changes = self._store.alerts_since(self._cursor)
         if changes.restart:
             self._want.clear()
-            self._dirty |= self._view.keys() | changes.changed.keys()
         self._cursor = changes.cursor
         self._dirty |= changes.changed.keys()
         for alert_id, (raised, bucket) in changes.changed.items():

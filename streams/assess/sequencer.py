@@ -34,11 +34,13 @@ __all__ = ["Released", "Sequencer", "Ticket"]
 
 
 class Ticket(NamedTuple):
-    """A message that was read: what its record must cover, and the run of the sequencer it belongs to."""
+    """A message that was read: what its record must cover, and its number among all that this sequencer announced.
+
+    A rewind does not set the numbers back, so a ticket from before it fits nothing any more.
+    """
 
     lo: int
     offset: int
-    epoch: int
     number: int
 
 
@@ -69,7 +71,6 @@ class Sequencer:
         self.partition = partition
         self._commit = committed or 0
         self._lo = self._commit
-        self._epoch = 0
         self._number = 0
         self._slots: deque[_Slot] = deque()  # in order of reading; the first is the oldest that is not delivered
 
@@ -109,7 +110,7 @@ class Sequencer:
 
     def tick(self, received_at: int) -> None:
         """Let the partition's time go on to `received_at` behind what was read so far, as if a message had said it."""
-        ticket = Ticket(self._lo, self._lo - 1, self._epoch, self._next_number())
+        ticket = Ticket(self._lo, self._lo - 1, self._next_number())
         self._slots.append(_Slot(ticket, Tick(self.topic, self.partition, self._lo, received_at)))
 
     def submit(self, ticket: Ticket, record: Assessment | DeadLetter) -> bool:
@@ -154,13 +155,12 @@ class Sequencer:
         Records behind the failed one may have arrived: detect ignores them, since they start beyond what it expects,
         and takes them when they come again.
         """
-        self._epoch += 1
         self._slots.clear()
         self._lo = self._commit
         return self._commit
 
     def _append(self, offset: int, record: AssessmentRecord | None) -> Ticket:
-        ticket = Ticket(self._lo, offset, self._epoch, self._next_number())
+        ticket = Ticket(self._lo, offset, self._next_number())
         self._slots.append(_Slot(ticket, record))
         self._lo = offset + 1
         return ticket
@@ -170,7 +170,7 @@ class Sequencer:
         return self._number
 
     def _find(self, ticket: Ticket) -> _Slot | None:
-        if ticket.epoch != self._epoch or not self._slots:
+        if not self._slots:
             return None
         index = ticket.number - self._slots[0].ticket.number
         return self._slots[index] if 0 <= index < len(self._slots) else None

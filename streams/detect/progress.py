@@ -51,11 +51,13 @@ class Step(NamedTuple):
     """What applying a batch means: source partitions that moved, messages placed, and all other outcomes counted.
 
     Outcomes: `dead_letter:<reason>`, `gap` and `gap_offsets`, `tick`, `tick_void`, `repeated`, `beyond`.
+    `before`: what it was computed from, for every source partition that the batch mentions.
     """
 
     sources: dict[Source, SourceState]
     placed: list[Placed]
     outcomes: Counter[str]
+    before: dict[Source, SourceState]
 
 
 def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentRecord], timing: Timing) -> Step:
@@ -67,6 +69,7 @@ def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentR
     moved: dict[Source, SourceState] = {}
     placed: list[Placed] = []
     outcomes: Counter[str] = Counter()
+    before: dict[Source, SourceState] = {}
     for record in records:
         source = (record.topic, record.partition)
         state = moved.get(source)
@@ -74,6 +77,7 @@ def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentR
             state = sources.get(source)
             if state is None:
                 raise StateConflict(f"a record of {record.topic}[{record.partition}], which the monitor does not list")
+            before[source] = state
         if isinstance(record, Tick):
             outcomes["tick" if record.at == state.next else "tick_void"] += 1
             if record.at == state.next:
@@ -89,7 +93,7 @@ def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentR
         else:
             _count_stub(record, state.next, outcomes)
             moved[source] = state._replace(next=record.offset + 1)
-    return Step(moved, placed, outcomes)
+    return Step(moved, placed, outcomes, before)
 
 
 def _seen(state: SourceState, following: int, received_at: int, timing: Timing) -> SourceState:

@@ -80,7 +80,8 @@ class Store(CloseStore, AlertStore):
         """Apply `step`, computed from the assessments records [a0, a1) of `partition`, in one round trip.
 
         `a0` is where the consumer stood (what it sought to, or the end of its last batch), `a1` the last offset read
-        plus one. Refused unless Redis stands at `a0`. Raises StateConflict if a message falls in a closed bucket.
+        plus one. Refused unless Redis stands at `a0` and knows the sources as `step` does. Raises StateConflict if a
+        message falls in a closed bucket.
         """
         keys = self.keys
         cases = [
@@ -94,7 +95,6 @@ class Store(CloseStore, AlertStore):
             )
             for placed in step.placed
         ]
-        sources = [x for source, state in step.sources.items() for x in (self._fields[source], _encode_source(state))]
         reply = self.run(
             "apply",
             keys.for_apply(),
@@ -103,13 +103,17 @@ class Store(CloseStore, AlertStore):
             a0,
             a1,
             self._roster,
-            pack(sources),
+            pack(self._states(step.sources)),
+            pack(self._states(step.before)),
             pack([x for outcome, n in step.outcomes.items() for x in (outcome, n)]),
             pack(cases),
         )
         if reply[0] == 0:
             return Refused(reply[1])
         return Applied(*reply[1:])
+
+    def _states(self, sources: Mapping[Source, SourceState]) -> list[str]:
+        return [x for source, state in sources.items() for x in (self._fields[source], _encode_source(state))]
 
     def counters(self) -> dict[str, int]:
         """Messages by outcome: `counted`, `late`, `duplicate`, `dead_letter:<reason>`, and those of `Step`.

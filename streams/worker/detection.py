@@ -21,7 +21,7 @@ from streams.detect.time import Timing
 from streams.events import END_OF_TIME, decode_record
 from streams.monitors import Monitor
 from streams.state.session import StoreSettings
-from streams.state.store import Applied, Refused, Store
+from streams.state.store import Applied, Positions, Refused, Store
 
 __all__ = ["Detection"]
 
@@ -75,10 +75,14 @@ class Detection:
     def starts(self, partitions: Sequence[int]) -> dict[int, int]:
         """Where Redis wants each assessments partition to be read from."""
         positions = self.store.positions()
-        self._sources.update(positions.sources)
         starts = {partition: positions.next.get(partition, 0) for partition in partitions}
-        self._next.update(starts)
+        self._stand(starts, positions)
         return starts
+
+    def _stand(self, following: Mapping[int, int], positions: Positions) -> None:
+        """Go on from `positions` in the partitions `following` alone: next offset and sources belong together."""
+        self._next.update(following)
+        self._sources.update((source, s) for source, s in positions.sources.items() if source[1] in following)
 
     def moved(self) -> dict[int, int]:
         """Assessments partitions at which Redis stands elsewhere than this worker left it, and where it stands.
@@ -87,9 +91,7 @@ class Detection:
         """
         found = self.store.positions()
         moved = {p: found.next.get(p, 0) for p, expected in self._next.items() if found.next.get(p, 0) != expected}
-        if moved:
-            self._sources.update(found.sources)
-            self._next.update(moved)
+        self._stand(moved, found)
         return moved
 
     def apply(self, partition: int, a0: int, a1: int, values: Sequence[bytes]) -> Applied | Refused:
@@ -97,8 +99,9 @@ class Detection:
         step = advance(self._sources, map(decode_record, values), self._timing)
         outcome = self.store.apply(partition, a0, a1, step)
         if isinstance(outcome, Refused):
-            self._sources.update(self.store.positions().sources)
-            self._next[partition] = outcome.next_a
+            found = self.store.positions()  # both in one reading: Redis may have moved again since it refused
+            outcome = Refused(found.next.get(partition, 0))
+            self._stand({partition: outcome.next_a}, found)
             log.info("read_on_from_redis", partition=partition, expected=a0, next=outcome.next_a)
         else:
             self._sources.update(step.sources)
@@ -113,7 +116,6 @@ class Detection:
         self.store.wipe()
         self.closer.forget()
         self.provisional.forget()
-        self._sources.update(self.store.positions().sources)
 
     # ------------------------------------------------------------ buckets
 

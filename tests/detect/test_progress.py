@@ -36,6 +36,7 @@ def test_what_was_applied_is_a_repetition_and_what_does_not_join_up_is_beyond() 
     step = advance({("r", 0): SourceState(4, 50, 4)}, [report(0, 3), report(5, 5), report(3, 4), report(5, 5)], TIMING)
     assert positions(step) == [4, 5]
     assert step.outcomes == {"repeated": 1, "beyond": 1}
+    assert step.before == {("r", 0): SourceState(4, 50, 4)}
 
 
 def test_a_gap_that_was_partly_read_counts_what_was_not() -> None:

@@ -48,18 +48,19 @@ class Parts:
 
 def random_plan(r: random.Random) -> dict[Source, list[Said]]:
     """A source log for each partition: late, out-of-order and duplicate cases, follow-ups; unreadable: time < 0."""
-    n, busy = r.choice((3, 3, 7)), r.random() < 0.6
+    n, busy = r.choice((3, 3, 7, 12)), r.random() < 0.6
+    pace, cases = r.choice(((-6, 0, 2, 6, 11), (-9, 3, 8, 12, 17))), r.choice((5, 5, 9))
     plan: dict[Source, list[Said]] = {}
     for topic, partition in ROSTER:
         time, offset = r.choice((0, 5, 12)), r.choice((0, 0, 4))
         plan[topic, partition] = log = []
         for _ in range(max(r.choice((0, 1, n, n, n + 1)), n if busy else 0)):
-            time = max(0, time + r.choice((-6, 0, 2, 6, 11)))
+            time = max(0, time + r.choice(pace))
             offset += r.choice((0, 0, 0, 0, 1))  # holes: transactions, compaction
-            print_ = r.choice((None, *"abcdef"))
+            print_ = r.choice((None, *"abcdefghi"[: cases + 1]))
             shown = -1 if r.random() < 0.1 else time
             version = r.choice((1, 1, 2))
-            log.append(Said(topic, partition, offset, shown, str(r.randrange(5)), version, print_, r.choice("XY")))
+            log.append(Said(topic, partition, offset, shown, str(r.randrange(cases)), version, print_, r.choice("XY")))
             offset += 1
     return plan
 
@@ -483,7 +484,7 @@ class World:
     def run(self) -> list[str]:
         """A random schedule to its end; what is wrong then."""
         try:
-            for _ in range(self.random.choice((40, 80, 140, 220))):
+            for _ in range(self.random.choice((40, 80, 140, 220, 400))):
                 # A close takes many steps: it is there that faults find something.
                 if not self.pick(0.12 if all(d.closing is None for d in self.detect) else 0.3):
                     break

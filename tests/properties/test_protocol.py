@@ -106,7 +106,6 @@ BROKEN = {
     ),
     "rewind: what was not delivered is sent again behind what was": lambda: sequencer_without(
         "        self._slots.clear()\n        self._lo = self._commit\n        return self._commit",
-        "        self._epoch -= 1\n"
         "        for slot in self._slots:\n"
         "            slot.released = slot.delivered\n"
         "        return self._lo",
@@ -124,6 +123,9 @@ BROKEN = {
     ),
     "next_a: a batch is applied wherever it starts": lambda: lua_without(
         "if next_a ~= a0 then return {0, tonumber(next_a)} end", ""
+    ),
+    "horizon: keys of closed buckets are forgotten": lambda: lua_without(
+        "while closed and #list > 2 and list[3] <= closed do", "while closed and #list > 0 and list[1] <= closed do"
     ),
     "manifest: the commit does not ask whether its parts are there": lambda: lua_without(
         "if redis.call('SISMEMBER', chunks, token) == 0 then return 0 end", ""

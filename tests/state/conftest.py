@@ -42,7 +42,7 @@ class Bench:
     def place(self, messages: Sequence[Message], **changes: Any) -> Applied:
         """Apply messages that are placed already, without moving any watermark."""
         placed = [Placed(m.bucket, m.keys, contribution(m.position, **changes)) for m in messages]
-        result = self.store.apply(0, self.at, self.at + 1, Step({}, placed, advance({}, [], TIMING).outcomes))
+        result = self.store.apply(0, self.at, self.at + 1, Step({}, placed, advance({}, [], TIMING).outcomes, {}))
         assert isinstance(result, Applied)
         self.at += 1
         return result

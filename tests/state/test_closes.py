@@ -51,6 +51,7 @@ def test_entries_are_the_counted_cases_in_order_of_position(bench: Bench) -> Non
     entries = bench.store.entries(closing)
     assert entries is not None
     assert [case.position[2] for case in entries] == list(range(40))
+    assert bench.store.entries(closing._replace(counted=41)) is None, "an incomplete reading is none"
 
 
 def test_what_a_close_reads_is_bound_to_the_close_before_it(bench: Bench) -> None:
@@ -162,6 +163,15 @@ def test_a_later_version_takes_effect_with_the_close_of_its_own_bucket(bench: Be
     assert bench.store.versions(third, [("r", "z")]) == {("r", "z"): 2}
 
 
+def test_a_duplicate_is_known_to_the_end_of_the_horizon_whatever_was_trimmed(bench: Bench) -> None:
+    bench.apply(report(0, 5, "x"), *(report(1 + i, 15 + 10 * i) for i in range(8)))
+    while bench.close() is not None:
+        pass
+    assert bench.store.base().closed == 7
+    bench.apply(report(9, 86, "case 5"), report(10, 86, "case 4"), report(11, 200))
+    assert bench.store.counters()["duplicate"] == 1, "bucket 8: what counted in 5 is a duplicate, what did in 4 is not"
+
+
 def test_what_is_kept_does_not_grow_with_time(bench: Bench) -> None:
     sizes = []
     for i in range(40):
@@ -169,7 +179,7 @@ def test_what_is_kept_does_not_grow_with_time(bench: Bench) -> None:
         while bench.close() is not None:
             pass
         entries = sum(bench.store.client.hlen(key) for key in (bench.store.keys.keys, bench.store.keys.followups))
-        members = bench.store.client.zcard(bench.store.keys.evidence("d", "e"))
+        members = sum(map(bench.store.client.zcard, (bench.store.keys.evidence("d", "e"), bench.store.keys.held)))
         sizes.append((len(bench.everything()), entries, members))
     assert sizes[-1] == sizes[-3] == sizes[-11]
     assert bench.store.client.exists(f"{bench.store.keys.cases}38")

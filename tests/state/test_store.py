@@ -50,6 +50,15 @@ def test_a_redis_that_was_emptied_is_noticed_at_the_next_batch_even_an_empty_one
     assert bench.apply(report(1, 6)) == Refused(0)
 
 
+def test_a_batch_computed_from_other_sources_than_those_in_redis_is_refused(bench: Bench) -> None:
+    """Next offset and sources are read together, or Redis was set back in between: nothing may be skipped over."""
+    bench.apply(report(0, 5), report(1, 6))
+    bench.sources["r", 0] = SourceState(9, 5, 0)
+    assert bench.apply(report(2, 7)) == Refused(2)
+    bench.sources = {}
+    assert isinstance(bench.apply(report(2, 7)), Applied)
+
+
 def test_every_message_has_one_outcome_and_a_swap_moves_it(bench: Bench) -> None:
     bench.apply(DeadLetter("r", 0, 0, 0, "unreadable"), report(1, 25, "x"), Gap("r", 0, 2, 4), Tick("r", 0, 5, 26))
     assert bench.store.counters() == {"counted": 1, "dead_letter:unreadable": 1, "gap": 1, "gap_offsets": 3, "tick": 1}

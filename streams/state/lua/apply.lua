@@ -3,8 +3,10 @@
 -- KEYS  1 meta  2 pos  3 count  4 open  5 n  6 k  7 held  8 fu  9 o:  10 oc:  11 kb:  12 fb:  (9-12: families)
 -- ARGV  1 settings  2 schema  3 horizon  4 field of the partition in pos  5 a0  6 a1
 --       7 packed roster (fields of pos)  8 packed [field, state, ...] of sources that moved
---       9 packed [outcome, number, ...]  10 packed cases [bucket, position, late, keys, contribution, version]
--- Returns {1, counted, duplicate, late, closable bucket or false}, or {0, next_a} if the batch starts elsewhere.
+--       9 the same as the batch was computed from  10 packed [outcome, number, ...]
+--       11 packed cases [bucket, position, late, keys, contribution, version]
+-- Returns {1, counted, duplicate, late, closable bucket or false}, or {0, next_a} if the batch starts elsewhere or was
+--         computed from other sources than these.
 -- Errors  DIRTY SETTINGS SCHEMA  CONFLICT (nothing is written)
 local meta, pos, count, open, counted, k, held, fu = unpack(KEYS, 1, 8)
 local entries, changes, held_keys, held_cases = unpack(KEYS, 9, 12)
@@ -16,8 +18,11 @@ if refusal then return refusal end
 local closed = closed_at and tonumber(closed_at)
 local next_a = redis.call('HGET', pos, field) or '0'
 if next_a ~= a0 then return {0, tonumber(next_a)} end
-local roster, sources, outcomes = cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
-local cases = cmsgpack.unpack(ARGV[10])
+local roster, sources, before = cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
+local outcomes, cases = cmsgpack.unpack(ARGV[10]), cmsgpack.unpack(ARGV[11])
+for i = 1, #before, 2 do
+  if (redis.call('HGET', pos, before[i]) or '0||') ~= before[i + 1] then return {0, tonumber(next_a)} end
+end
 local names, seen = {}, {}
 for _, case in ipairs(cases) do
   if closed and case[1] <= closed then
