@@ -44,6 +44,13 @@ def test_one_shift_maps_both_spans_of_a_relation_into_its_sentence(corpus: Path)
     assert [s.positive for s in negatives] == [False] * 3
 
 
+def test_where_two_shifts_fit_the_one_that_other_relations_share_is_taken(corpus: Path) -> None:
+    text = "rash by aspirin, rash by aspirin, fever too."
+    rows = [f"1|{text}|rash|100|104|aspirin|108|115", f"1|{text}|fever|134|139|aspirin|108|115"]
+    (corpus / "DRUG-AE.rel").write_text("\n".join(rows) + "\n")
+    assert load_ade(corpus)[0].effects == ((0, 4), (34, 39))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [("11|too|few", "line 1: 3 columns"), ("11|Rash.|fever|1|6|aspirin|8|15", "fit no place")],
