@@ -106,12 +106,15 @@ def _unused(_key: str, _value: bytes) -> None:
 class World:
     """The state of everything and the steps that are possible in it."""
 
-    def __init__(self, seed: int, store: Store, parts: Parts, *, workers: int = 2, nervous: bool = False) -> None:
+    timing = TIMING
+    unit = 1  # milliseconds of one step of the plan's time
+
+    def __init__(self, seed: int, store: Store, parts: Parts, *, nervous: bool = False) -> None:
         """`nervous`: Redis is often set back, also during a close; publishers often pause before they send."""
         self.random = random.Random(seed)
         self.nervous = nervous
         self.store, self.parts = store, parts
-        self.plan = random_plan(self.random)
+        self.plan = self.make_plan(self.random)
         self.arrived = dict.fromkeys(ROSTER, 0)
         self.first = {s: (log[0].offset if log else 0) for s, log in self.plan.items()}
         self.commits: dict[Source, int | None] = dict.fromkeys(ROSTER)
@@ -126,14 +129,17 @@ class World:
         self.snapshots: list[dict[bytes, bytes]] = [{}]
         self.closable: int | None = None  # what Redis would say: only to list steps that do something
         self.next_a = dict.fromkeys(PARTITIONS, 0)
-        self.assess: list[dict[Source, Assessing]] = [{} for _ in range(workers)]
+        self.assess: list[dict[Source, Assessing]] = [{}, {}]
         self.assess_owner: dict[Source, int] = {}
         for i, source in enumerate(ROSTER):
-            self.give_source(source, i % workers)
+            self.give_source(source, i % len(self.assess))
         self.detect = [Detecting(self) for _ in range(self.random.choice((2, 3)))]
         self.detect_owner: dict[int, int] = {}
         for p in PARTITIONS:
             self.give_partition(p, p % len(self.detect))
+
+    def make_plan(self, r: random.Random) -> dict[Source, list[Said]]:
+        return random_plan(r)
 
     # ------------------------------------------------------------ ownership
 
@@ -216,7 +222,7 @@ class World:
         elif d.looked != self.version:
             found[f"detect{w} compares alerts"] = lambda: self.compare(d)
         if self.budget["provisional"] > 0 and self.tried != self.version:
-            found[f"detect{w} proposes"] = self.propose
+            found[f"detect{w} proposes"] = lambda: self.propose(d)
         self.rare(found, "detect crash", f"detect{w} crash", lambda: self.crash_detect(w))
 
     def cursor_steps(self, found: dict[str, Any], w: int, p: int, cursor: Cursor) -> None:
@@ -254,15 +260,18 @@ class World:
         if m.time < 0:
             record: Any = DeadLetter(m.topic, m.partition, ticket.lo, m.offset, "unreadable")
         else:
-            record = Assessment(
-                m.topic, m.partition, ticket.lo, m.offset, m.time, m.case, m.version, 0, [m.pair], ["event"], [MICRO],
-                None, [m.print] if m.print else [],
-            )  # fmt: skip
+            record = self.assessment(ticket, m)
         a.sequencer.submit(ticket, record)
         a.outbox += a.sequencer.release()
 
+    def assessment(self, ticket: Any, m: Said) -> Assessment:
+        return Assessment(
+            m.topic, m.partition, ticket.lo, m.offset, m.time, m.case, m.version, 0, [m.pair], ["event"], [MICRO], None,
+            [m.print] if m.print else [],
+        )  # fmt: skip
+
     def tick(self, a: Assessing, time: int) -> None:
-        a.sequencer.tick(time)
+        a.sequencer.tick(time * self.unit)
         a.outbox += a.sequencer.release()
 
     def now(self) -> int:
@@ -305,7 +314,7 @@ class World:
     def apply(self, cursor: Cursor, p: int) -> None:
         assert cursor.sources is not None
         assert cursor.batch is not None
-        step = self.parts.advance(cursor.sources, cursor.batch, TIMING)
+        step = self.parts.advance(cursor.sources, cursor.batch, self.timing)
         end = cursor.at + len(cursor.batch)
         result = self.store.apply(p, cursor.at, end, step)
         if isinstance(result, Applied):
@@ -397,14 +406,20 @@ class World:
         totals = {drug: decode_total(blob) for drug, blob in states.items() if blob}
         d.memory = Memory(base.closed, totals, {b: msgspec.msgpack.decode(w) for b, w in window.items()}, terms[0])
 
-    def propose(self) -> None:
+    def propose(self, d: Detecting) -> None:
         self.tried = self.version
         self.budget["provisional"] -= 1
+        if self.look_at_open(d):
+            self.proposed = True
+            self.version += 1
+
+    def look_at_open(self, _: Detecting) -> int:
+        """Propose what the open buckets would raise; how many were taken."""
         base = self.store.base()
         terms = self.store.terms(base.closed)
         states = None if terms is None else self.store.drug_states(base.closed, terms[0])
         if states is None:
-            return
+            return 0
         totals = {drug: msgspec.msgpack.decode(blob)[0] for drug, blob in states.items() if blob}
         found: dict[str, list[int]] = {}
         for bucket in self.store.open_buckets():
@@ -416,9 +431,7 @@ class World:
             if totals.get(pair, 0) + len(buckets) >= ALARM:
                 alert = an_alert(pair, "provisional", max(buckets), max(buckets), [], {})
                 proposals.append((alert.id, alert.bucket, encode(alert)))
-        if self.store.propose_provisional(proposals):
-            self.proposed = True
-            self.version += 1
+        return self.store.propose_provisional(proposals)
 
     # ------------------------------------------------------------ detect: publish
 
@@ -517,7 +530,7 @@ class World:
     def end(self, source: Source) -> None:
         """The end tick of a bounded replay."""
         a = self.assess[self.assess_owner[source]][source]
-        a.sequencer.tick(END)
+        a.sequencer.tick(END * self.unit)
         a.outbox += a.sequencer.release()
 
     def settle(self) -> None:
