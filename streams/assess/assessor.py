@@ -20,13 +20,24 @@ import msgspec
 from streams.assess.fingerprints import Fingerprints
 from streams.assess.terms import drug_term, event_term
 from streams.assess.text import TextReading
-from streams.errors import ClassifierError, InputError
-from streams.events import MICRO, AdverseEvent, Assessment, DeadLetter, PairScore, SourceMessage, Span
+from streams.errors import ClassifierError, InputError, TooLarge
+from streams.events import (
+    MICRO,
+    AdverseEvent,
+    Assessment,
+    AssessmentRecord,
+    DeadLetter,
+    PairScore,
+    SourceMessage,
+    Span,
+    encode,
+)
 from streams.intake import Headers, parse, received_at_ms
 from streams.monitors import Monitor
 
-__all__ = ["RETRY_HEADER", "Assessor", "Draft", "Origin", "stratum_of"]
+__all__ = ["MOST_BYTES", "RETRY_HEADER", "Assessor", "Draft", "Origin", "encoded", "stratum_of"]
 
+MOST_BYTES = 900_000  # of a record: Kafka's own limit for a batch is 1,048,588
 RETRY_HEADER = "vigilia-retry-of"
 _COORDINATES = re.compile(rb"[a-zA-Z0-9._-]{1,249}/\d{1,9}/\d{1,18}")
 _BLAMED = ("suspect", "interacting")
@@ -152,6 +163,19 @@ class Assessor:
             drugs = {_drug_term(name) or name for name in drugs}
             events = {_event_term(name) or name for name in events}
         return sorted(drugs), sorted(events)
+
+
+def encoded(record: AssessmentRecord) -> bytes:
+    """The record's JSON. An assessment too large for Kafka becomes a dead letter: it would stop its partition for good.
+
+    That takes hundreds of products and events in one report and a text read with it (each pair is then spelled out).
+    """
+    value = encode(record)
+    if len(value) > MOST_BYTES and isinstance(record, Assessment):
+        origin = Origin(record.topic, record.partition, record.lo, record.offset, 0)
+        detail = f"its assessment would have {len(value)} bytes; at most {MOST_BYTES} are written"
+        return encode(_dead_letter(origin, TooLarge.reason, detail, record.retry_of))
+    return value
 
 
 def _dead_letter(origin: Origin, reason: str, detail: str, retry_of: str | None) -> DeadLetter:

@@ -12,9 +12,9 @@ After a failed delivery everything of the partition that is not committed is dro
 A classifier that can't be reached is waited for; the queue of the source fills and its partitions are paused.
 
 In burst mode (`until`: the end offset of each source partition on the broker) the stage reads no further, writes an end
-tick behind the last record (with `end_ticks`), and is `finished` when every partition of the roster has got that far, whoever owns it.
-Without, quiet partitions of live topics that are read to their end get a clock tick whenever it lets them pass another
-bucket.
+tick behind the last record (with `end_ticks`), and is `finished` when every partition of the roster has got that far,
+whoever owns it. Without, quiet partitions of live topics that are read to their end get a clock tick whenever it lets
+them pass another bucket.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from functools import partial
 import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from streams.assess.assessor import Assessor, Draft, Origin
-from streams.assess.sequencer import Released, Sequencer, Ticket
-from streams.assess.text import Reader, read_text
+from streams.assess.assessor import Assessor, Draft, Origin, encoded
+from streams.assess.reading import TextDesk
+from streams.assess.run import Run
+from streams.assess.sequencer import Released, Ticket
+from streams.assess.text import Reader, TextReading
 from streams.detect.time import Timing
-from streams.errors import ClassifierError, ConfigurationError, PoisonInput, TopicMissing, TransportError
-from streams.events import END_OF_TIME, Assessment, DeadLetter, encode
+from streams.errors import ConfigurationError, PoisonInput, TopicMissing, TransportError
+from streams.events import END_OF_TIME, Assessment, DeadLetter
 from streams.monitors import Monitor
 from streams.transport import Batch, BatchSource, Partition, Sink
 
@@ -43,40 +45,6 @@ log = structlog.get_logger(__name__)
 
 COMMIT_SECONDS = 0.2
 WATCH_SECONDS = 0.25
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries, doubling
-MOST_READING = 512  # texts that wait for the classifier
-MOST_READING_CHARACTERS = 8_000_000
-
-
-class _Run:
-    """A partition while it is ours."""
-
-    __slots__ = (
-        "at_end",
-        "committed",
-        "complete",
-        "epoch",
-        "floor",
-        "name",
-        "quiet",
-        "rewound",
-        "sequencer",
-        "source",
-        "until",
-    )
-
-    def __init__(self, batch: Batch, name: str, until: int | None) -> None:
-        self.source: Partition = batch.source
-        self.name = name  # of the topic in records
-        self.sequencer = Sequencer(name, batch.partition, batch.position)
-        self.epoch = batch.epoch
-        self.committed = batch.position
-        self.until = until
-        self.complete = False  # the end tick is written
-        self.rewound = False
-        self.at_end = False
-        self.quiet = True
-        self.floor: int | None = None  # up to which clock ticks have said that time has passed
 
 
 class AssessStage:
@@ -104,19 +72,18 @@ class AssessStage:
         if monitor.reads_text and (reader is None or model is None):
             raise ConfigurationError(f"monitor {monitor.name} reads text and needs a classifier")
         self._monitor, self._assessor, self._sink = monitor, assessor, sink
-        self._reader, self._model = reader, model or ""
+        self._model = model or ""
         self._until = dict(until) if until is not None else None
         self._end_ticks = end_ticks
         self._tick_seconds, self._settle_seconds = tick_seconds, settle_seconds
-        self._now, self._pause = now, pause
+        self._now = now
         self._topic = monitor.assessments_topic
         self._names = {monitor.on_broker(topic): topic for topic in monitor.topics}  # on the broker -> in records
         self._roster = frozenset((monitor.on_broker(topic), partition) for topic, partition in monitor.roster)
         self._live = frozenset(monitor.on_broker(source.topic) for source in monitor.sources if source.live)
         self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
-        self._runs: dict[Partition, _Run] = {}
-        self._reading: dict[asyncio.Task[None], int] = {}  # and the characters of each
-        self._characters = 0
+        self._runs: dict[Partition, Run] = {}
+        self._desk = TextDesk(reader, monitor.text_threshold, self._fail, pause) if reader is not None else None
         self._crashed: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
         self.outcomes: Counter[str] = Counter()
@@ -152,10 +119,12 @@ class AssessStage:
                 await asyncio.wait([crashed, timers[-1]], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._crashed = None
-                tasks = [reading, *timers, *ends, *self._reading]
+                tasks = [reading, *timers, *ends]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                if self._desk is not None:
+                    await self._desk.close()
         if crashed.done():
             crashed.result()
 
@@ -181,13 +150,10 @@ class AssessStage:
     async def _consume(self) -> None:
         while (batch := await self._source.get()) is not None:
             await self._sink.room()
-            await self._room_to_read()
+            if self._desk is not None:
+                await self._desk.room()
             if self._source.current(batch):
                 self._take(batch)
-
-    async def _room_to_read(self) -> None:
-        while len(self._reading) >= MOST_READING or self._characters >= MOST_READING_CHARACTERS:
-            await asyncio.wait(self._reading, return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self, batch: Batch) -> None:
         run = self._run_of(batch)
@@ -209,7 +175,7 @@ class AssessStage:
             self._source.hold(r.source for r in self._runs.values() if r.complete)
         self._release(run)
 
-    def _run_of(self, batch: Batch) -> _Run:
+    def _run_of(self, batch: Batch) -> Run:
         run = self._runs.get(batch.source)
         if run is not None and run.rewound and run.sequencer.seek == batch.position:
             run.epoch, run.rewound = batch.epoch, False
@@ -219,12 +185,12 @@ class AssessStage:
                     f"topic {batch.topic} has a partition {batch.partition} that the monitor {self._monitor.name} does "
                     "not list: a topic that has grown needs a monitor of a new name"
                 )
-            run = self._runs[batch.source] = _Run(
+            run = self._runs[batch.source] = Run(
                 batch, self._names[batch.topic], None if self._until is None else self._until[batch.source]
             )
         return run
 
-    def _assess(self, run: _Run, message: Message) -> None:
+    def _assess(self, run: Run, message: Message) -> None:
         ticket = run.sequencer.read(message.offset())
         kind, timestamp = message.timestamp()
         origin = Origin(
@@ -232,57 +198,41 @@ class AssessStage:
         )
         record = self._assessor.assess(origin, message.value(), message.headers())
         if isinstance(record, Draft):
-            task = asyncio.create_task(self._read(run, ticket, origin, record))
-            self._reading[task] = len(record.text)
-            self._characters += len(record.text)
-            task.add_done_callback(self._has_read)
+            assert self._desk is not None
+            self._desk.read(record.text, partial(self._owns, run), partial(self._has_read, run, ticket, origin, record))
         else:
             self._submit(run, ticket, record)
 
-    async def _read(self, run: _Run, ticket: Ticket, origin: Origin, draft: Draft) -> None:
-        """Have a text read. Waits for a classifier that is away; gives up only with the partition."""
-        assert self._reader is not None
-        pause = FIRST_PAUSE
-        while self._runs.get(run.source) is run:
-            try:
-                reading = await read_text(draft.text, self._reader, self._monitor.text_threshold)
-            except PoisonInput as error:
-                self._submit(run, ticket, draft.dead_letter(origin, error))
-            except ClassifierError as error:
-                if not error.retriable:
-                    raise
-                log.warning("classifier_waited_for", reason=error.reason, seconds=pause)
-                await self._pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            else:
-                self._submit(run, ticket, draft.record(reading, self._model))
-            self._release(run)
-            return
+    def _has_read(
+        self, run: Run, ticket: Ticket, origin: Origin, draft: Draft, reading: TextReading | PoisonInput
+    ) -> None:
+        if isinstance(reading, PoisonInput):
+            self._submit(run, ticket, draft.dead_letter(origin, reading))
+        else:
+            self._submit(run, ticket, draft.record(reading, self._model))
+        self._release(run)
 
-    def _has_read(self, task: asyncio.Task[None]) -> None:
-        self._characters -= self._reading.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+    def _owns(self, run: Run) -> bool:
+        return self._runs.get(run.source) is run
 
-    def _submit(self, run: _Run, ticket: Ticket, record: Assessment | DeadLetter) -> None:
+    def _submit(self, run: Run, ticket: Ticket, record: Assessment | DeadLetter) -> None:
         if run.sequencer.submit(ticket, record):
             self.outcomes["assessed" if isinstance(record, Assessment) else f"dead_letter:{record.reason}"] += 1
 
     # ------------------------------------------------------------ 2 and 3: send, and note what is delivered
 
-    def _release(self, run: _Run) -> None:
-        if self._runs.get(run.source) is not run or run.rewound:
+    def _release(self, run: Run) -> None:
+        if run.rewound or not self._owns(run):
             return
         released = run.sequencer.release()
         if released:
-            records = [(None, encode(record)) for _, record in released]
+            records = [(None, encoded(record)) for _, record in released]
             self._sink.send(self._topic, records, run.source[1]).add_done_callback(
                 partial(self._delivered, run, run.epoch, released)
             )
 
-    def _delivered(self, run: _Run, epoch: int, released: list[Released], sent: asyncio.Future[None]) -> None:
-        if run.rewound or run.epoch != epoch or self._runs.get(run.source) is not run or sent.cancelled():
+    def _delivered(self, run: Run, epoch: int, released: list[Released], sent: asyncio.Future[None]) -> None:
+        if run.rewound or run.epoch != epoch or not self._owns(run) or sent.cancelled():
             return
         error = sent.exception()
         if error is None:
@@ -293,7 +243,7 @@ class AssessStage:
         else:
             self._fail(error)
 
-    def _rewind(self, run: _Run, error: TransportError) -> None:
+    def _rewind(self, run: Run, error: TransportError) -> None:
         offset = run.sequencer.rewind()
         run.rewound, run.complete = True, False
         log.warning("rewound", topic=run.source[0], partition=run.source[1], offset=offset, reason=str(error))

@@ -73,7 +73,6 @@ class Sink:
             "delivery.timeout.ms": int(delivery_seconds * 1000),
             "queue.buffering.max.messages": 100_000,
             "compression.type": "lz4",
-            "message.max.bytes": 2_000_000,
             "logger": LOGGER,
             "error_cb": self._on_error,
         }

@@ -363,3 +363,49 @@ def test_a_wrong_model_stops_the_stage(bench: Callable[..., Bench]) -> None:
     with pytest.raises(WrongModel):
         asyncio.run(b.burst(reader=FakeReader(), model="fake@0"))
     assert DeadLetter not in {type(record) for record in b.records()}
+
+
+def test_an_assessment_too_large_for_kafka_is_a_dead_letter(bench: Callable[..., Bench]) -> None:
+    """500 products x 1,000 events and one pair read in the text: each pair is spelled out, 8 MB of them."""
+    b = bench(evidence="both")
+    large = {
+        "products": [Product(f"product {i}") for i in range(500)],
+        "events": [f"event {i}" for i in range(1000)],
+        "narrative": "Aspirin caused rash.",
+    }
+    b.log.write(b.topic, [report(0), report(1, **large), report(2)])
+    asyncio.run(b.burst(reader=FakeReader(), model="fake@0"))
+    assert [type(record) for record in b.records()] == [Assessment, DeadLetter, Assessment, Tick]
+    assert b.records()[1].reason == "too_large"
+
+
+def test_a_worker_without_a_partition_ends_when_all_is_done(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.log.write(b.topic, [report(i) for i in range(100)])
+
+    async def run() -> list[AssessStage]:
+        return list(await asyncio.gather(b.burst(), b.burst(), b.burst()))
+
+    stages = asyncio.run(run())
+    assert all(stage.finished.is_set() for stage in stages)
+    assert offsets(b.chain()) == list(range(100))
+
+
+def test_transaction_markers_leave_no_hole(bench: Callable[..., Bench], unique: Callable[[str], str]) -> None:
+    """Offsets 2 and 5 are markers, 6 and 7 were aborted: a record covers what no message has."""
+    b = bench()
+    producer = Producer({**b.log.config, "transactional.id": unique("t")})
+    producer.init_transactions(30)
+    for numbers, commit in (((0, 1), True), ((3, 4), True), ((6, 7), False)):
+        producer.begin_transaction()
+        for number in numbers:
+            producer.produce(b.topic, report(number), partition=0)
+        producer.flush()
+        (producer.commit_transaction if commit else producer.abort_transaction)(30)
+    asyncio.run(b.burst())
+    records = b.records()
+    assert [(record.lo, record.offset) for record in records[:-1]] == [(0, 0), (1, 1), (2, 3), (4, 4)]
+    assert records[-1] == Tick(b.topic, 0, 5, END_OF_TIME)
+    b.log.write(b.topic, [report(9)])
+    asyncio.run(b.burst())
+    assert [(record.lo, record.offset) for record in b.chain() if isinstance(record, Assessment)][-1] == (5, 9)
