@@ -58,7 +58,6 @@ model_warmup [
 _CPU = """\
 instance_group [ { count: 1 kind: KIND_CPU } ]
 parameters { key: "intra_op_thread_count" value: { string_value: "2" } }
-parameters { key: "session.intra_op.allow_spinning" value: { string_value: "0" } }
 """
 
 _GPU = """\

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
 import pytest
+from tokenizers import Tokenizer
 
 from inference.artefact import MANIFEST, MODEL, TOKENIZER, load_artefact, shipped_folder
 from streams.errors import WrongModel
@@ -28,6 +32,27 @@ def test_the_shipped_artefact_is_whole_and_fits_the_repository() -> None:
     artefact = load_artefact()
     assert artefact.model.startswith(f"{artefact.manifest.name}@")
     assert sum(path.stat().st_size for path in artefact.folder.rglob("*")) < 15_000_000
+
+
+@pytest.mark.parametrize("name", ["config.pbtxt", "configs/cpu.pbtxt"])
+def test_tritons_configuration_names_the_graphs_tensors_with_their_types_and_shapes(name: str) -> None:
+    artefact = load_artefact()
+    session = ort.InferenceSession(artefact.onnx, providers=["CPUExecutionProvider"])
+    types = {"tensor(int64)": "TYPE_INT64", "tensor(float)": "TYPE_FP32"}
+    expected = {
+        tensor.name: (types[tensor.type], [-1 if isinstance(d, str) else d for d in tensor.shape[1:]])
+        for tensor in (*session.get_inputs(), *session.get_outputs())
+    }
+    found = re.findall(r'name: "(\w+)" data_type: (\w+) dims: \[([-0-9, ]+)\]', (artefact.folder / name).read_text())
+    assert {n: (kind, [int(d) for d in dims.split(",")]) for n, kind, dims in found} == expected
+
+
+def test_the_warm_up_is_a_sentence_of_the_vocabulary() -> None:
+    folder = load_artefact().folder
+    ids, mask = (np.fromfile(folder / "warmup" / name, dtype="<i8") for name in ("input_ids", "attention_mask"))
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    assert "clozapine" in tokenizer.decode(ids[mask == 1].tolist()).replace(" ##", "")
+    assert len(ids) == len(mask) == 32
 
 
 @pytest.mark.parametrize("name", [MODEL, TOKENIZER])
