@@ -92,7 +92,7 @@ def test_what_patients_say_stays_on_the_input_topics(
 
     def vigilia(*args: str) -> str:
         command = [sys.executable, "-m", "streams.cli", *args, "--monitor", str(tmp_path / "monitor.toml")]
-        result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
         assert result.returncode == 0, result.stderr[-3000:]
         return result.stdout + result.stderr
 

@@ -131,7 +131,10 @@ def test_a_retry_is_read_by_the_worker_which_says_what_it_repeats(vigilia: Calla
 
     def work() -> None:
         command = [sys.executable, "-m", "streams.cli", "run", "--drain", "-m", str(world.path)]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        try:
+            subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+        except subprocess.TimeoutExpired as error:
+            pytest.fail(f"the worker did not end: {error.stderr!r:.5000}")
 
     work()
     assert vigilia("dead-letters", "retry", "-m", world.path).out == "1 sent again, 0 gone, 0 refused\n"
