@@ -154,7 +154,7 @@ def frame(monitor: Monitor, settings: Settings, folder: str, stop: Callable[[], 
     app = faust.App(
         f"{monitor.name}.worker.{uuid.uuid4().hex[:12]}",
         broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")),
-        broker_credentials=_credentials(settings),
+        broker_credentials=credentials(settings),
         broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
         consumer_auto_offset_reset="latest",
@@ -183,7 +183,7 @@ def frame(monitor: Monitor, settings: Settings, folder: str, stop: Callable[[], 
     return app
 
 
-def _credentials(settings: Settings) -> Any:
+def credentials(settings: Settings) -> Any:
     """Faust's credentials for the settings' security protocol; None for plain text."""
     protocol = settings.security_protocol
     if protocol == "PLAINTEXT":

@@ -18,7 +18,7 @@ from streams.monitors import Monitor, Source
 from streams.settings import Settings
 from streams.transport import Sink, control_topic, ensure_topics, required_topics
 from streams.transport.embedded import EmbeddedBroker
-from streams.worker.app import Worker, run_worker
+from streams.worker.app import Worker, credentials, run_worker
 from streams.worker.assessing import Assessing, source_ends
 
 
@@ -171,3 +171,23 @@ def test_a_worker_runs_on_the_embedded_broker(unique: Callable[[str], str]) -> N
         stage = Assessing(monitor, settings, sink, until=source_ends(monitor, settings))
         assert run_worker(monitor, settings, [stage], sink) == 0
         assert stage.outcomes == {"assessed": 500}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fields", "kind"),
+    [
+        ("PLAINTEXT", {}, None),
+        ("SSL", {}, "SSL"),
+        ("SASL_PLAINTEXT", {"sasl_mechanism": "SCRAM-SHA-256"}, "SASL_PLAINTEXT"),
+        ("SASL_SSL", {"sasl_mechanism": "SCRAM-SHA-512"}, "SASL_SSL"),
+    ],
+)
+def test_faust_gets_the_credentials_of_the_settings(protocol: Any, fields: Any, kind: str | None) -> None:
+    settings = Settings(security_protocol=protocol, sasl_username="u", sasl_password="p", **fields)
+    found = credentials(settings)
+    if kind is None:
+        assert found is None
+    else:
+        assert found.protocol.value == kind
+    if "SASL" in protocol:
+        assert (found.username, found.password, found.mechanism.value) == ("u", "p", fields["sasl_mechanism"])
