@@ -185,7 +185,11 @@ class ReferenceView:
         return result
 
     def table(self, drug: str, event: str) -> Table:
-        """The pair's two-by-two table over the window, and its expectation within strata."""
+        """The pair's two-by-two table over the window, and its expectation within strata.
+
+        In a text a drug and an event may stand in one case without being a pair; such a case is in b by its drug and
+        in c by its event. Where that leaves less than nothing for d, d is 0.
+        """
         column = self.index(event)
         old = self._window.pairs.get(drug, {})
         pair = sum(old.get((column, stratum), 0) for stratum in range(self._window.strata))
@@ -195,9 +199,9 @@ class ReferenceView:
         with_drug, with_event, cases = (int(x.sum()) for x in (n * MICRO, m, self.cases * MICRO))
         return Table(
             a=pair / MICRO,
-            b=(with_drug - pair) / MICRO,
-            c=(with_event - pair) / MICRO,
-            d=(cases - with_drug - with_event + pair) / MICRO,
+            b=max(0, with_drug - pair) / MICRO,
+            c=max(0, with_event - pair) / MICRO,
+            d=max(0, cases - with_drug - with_event + pair) / MICRO,
             expected=expected_within_strata(
                 with_drug=n.tolist(), with_event=[x / MICRO for x in m.tolist()], cases=self.cases.tolist()
             ),

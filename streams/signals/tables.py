@@ -16,6 +16,7 @@ import math
 from typing import NamedTuple
 
 Z95 = 1.959963984540054  # 97.5% point of the standard normal distribution
+MAX_WIDTH = 600.0  # of an interval's half on the log scale: exp of more than 709 is no number
 
 
 class Interval(NamedTuple):
@@ -37,7 +38,8 @@ def _check(*, a: float, b: float, c: float, d: float) -> None:
 
 def _log_normal(ratio: float, standard_error: float) -> Interval:
     width = Z95 * standard_error
-    return Interval(ratio, ratio * math.exp(-width), ratio * math.exp(width))
+    upper = ratio * math.exp(width) if width < MAX_WIDTH else None  # cells of 10^-6: too wide for a number
+    return Interval(ratio, ratio * math.exp(-width), upper)
 
 
 def prr(*, a: float, b: float, c: float, d: float) -> Interval:

@@ -88,7 +88,7 @@ def test_the_update_gains_nothing_on_average_at_the_effect_bound(
             rule=EarlyRule(score_cap=1e9, pairs=10**15),
         )
         mean += math.exp(log_mass) * factor[:, 0]
-    assert mean[0] == pytest.approx(1, abs=1e-6)
+    assert mean[0] == pytest.approx(1, abs=1e-3)
     assert (mean <= 1 + 1e-6).all()  # larger thetas have mass beyond 150 cases
 
 

@@ -97,6 +97,13 @@ def test_the_ic_is_always_defined_and_within_its_bounds(observed: int, expected:
         assert found.lower < found.estimate
 
 
+def test_an_interval_too_wide_for_a_number_has_no_upper_bound() -> None:
+    """Sums of probabilities may be a millionth of a case: 1/a is a million, its root a thousand."""
+    for found in (prr(a=1e-6, b=3, c=2, d=50), ror(a=1e-6, b=3, c=2, d=50)):
+        assert found.estimate is not None
+        assert (found.lower, found.upper) == (0.0, None)
+
+
 def test_bcpnn_refuses_margins_that_cannot_hold_the_cases() -> None:
     with pytest.raises(ValueError, match="no table has a=5"):
         bcpnn_gould(a=5, with_drug=4, with_event=10, cases=100)
