@@ -1,6 +1,6 @@
 """Level `early`: a history-referenced Shiryaev-Roberts rule with an effect bound, as pure functions on arrays.
 
-For one closed bucket and one drug, over all events r at once (docs/decisions/0010-the-early-rule.md has the readings
+For one closed bucket and one drug, over all events r at once (docs/decisions/signals.md has the readings
 that were chosen where the rule's description leaves room):
 
 ```

@@ -3,7 +3,7 @@
 State is rounded in binary: the mantissa to 40 bits, which is a relative step of 2^-40 = 9e-13, twelve significant
 digits. That is exact arithmetic (scale, round half to even, scale back), vectorised, and gives the same bits wherever
 IEEE 754 holds. Published numbers are rounded in decimal, for people read those.
-See docs/decisions/0011-rounding-of-state.md.
+See docs/decisions/signals.md.
 """
 
 from __future__ import annotations
