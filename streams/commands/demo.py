@@ -34,6 +34,10 @@ def command(seed: int, as_json: bool) -> int:
     reports and clinical notes, and shows the alerts as they are raised. In the middle of the year one drug begins to
     cause one event: the summary says when that was noticed, and counts everything else beside what is true. Nothing
     is left behind.
+
+    \b
+    Example:
+      vigilia demo --seed 7
     """
     from streams.demo.session import demo_session
     from streams.logs import configure_logging
