@@ -58,6 +58,7 @@ class Detecting:
             starts=self._starts,
             batch_messages=settings.batch_messages,
             queue_batches=settings.queue_batches,
+            session_ms=settings.session_timeout_ms,
         )
 
     async def run(self) -> None:
