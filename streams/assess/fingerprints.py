@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import cast
@@ -45,13 +44,15 @@ def normalised_text(text: str) -> str:
     return _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-@lru_cache(maxsize=65_536)
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _set(names: Iterable[str]) -> str:
+def _set(names: tuple[str, ...]) -> str:
     return _LIST_SEPARATOR.join(sorted({_folded(name) for name in names}))
+
+
+_product_set = lru_cache(maxsize=4096)(_set)  # few products make most reports
 
 
 class Fingerprints:
@@ -60,7 +61,10 @@ class Fingerprints:
     def __init__(self, key: bytes) -> None:
         if not 0 < len(key) <= blake2b.MAX_KEY_SIZE:
             raise ConfigurationError(f"fingerprint key: 1 to {blake2b.MAX_KEY_SIZE} bytes are possible, not {len(key)}")
-        self._key = key
+        # Copies of a keyed hash save hashing the key anew for each message.
+        self._keyed = {
+            kind: blake2b(digest_size=DIGEST_BYTES, key=key, person=kind.encode()) for kind in ("text", "report")
+        }
 
     def of(self, message: SourceMessage) -> list[str]:
         """The fingerprints of a report or note: none, one or two, each `<kind>:<hash>`."""
@@ -68,7 +72,7 @@ class Fingerprints:
             text, products, exposure = cast("str | None", message.text), "", None
         else:
             text, exposure = message.narrative, message.exposure_date
-            products = _set(product.name for product in message.products)
+            products = _product_set(tuple([product.name for product in message.products]))
         patient = message.patient
         age = "" if patient.age_years is None else repr(float(patient.age_years))
         who = _SEPARATOR.join((products, age, patient.sex, str(exposure or ""), ""))
@@ -77,12 +81,13 @@ class Fingerprints:
         if len(words) >= LEAST_TEXT:
             found.append(self._hash("text", who + words))
         if isinstance(message, AdverseEvent) and age and exposure and len(message.events) >= LEAST_EVENTS:
-            events = _set(message.events)
+            events = _set(tuple(message.events))
             if _LIST_SEPARATOR in events:
                 what = _SEPARATOR.join((str(message.onset_date or ""), patient.region or "", events))
                 found.append(self._hash("report", who + what))
         return found
 
     def _hash(self, kind: str, content: str) -> str:
-        digest = blake2b(content.encode(), digest_size=DIGEST_BYTES, key=self._key, person=kind.encode())
+        digest = self._keyed[kind].copy()
+        digest.update(content.encode())
         return f"{kind}:{digest.hexdigest()}"
