@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     ssl_ca_location: Path | None = Field(None, description="PEM file of the CA that signed the brokers' certificates.")
 
     redis_url: SecretStr | None = Field(
-        None, description="redis://, rediss:// or unix://. Without it an embedded server is started for this process."
+        None, description="redis://, rediss:// or unix://. `replay` and `demo` bring one of their own."
     )
     fingerprint_key: SecretStr = Field(
         SecretStr("vigilia"), description="Key of the hashes that duplicate detection puts on the assessments topic."
@@ -57,6 +57,7 @@ class Settings(BaseSettings):
         """Connection properties in librdkafka's names. Holds the password in plain text: never log it."""
         properties = {
             "bootstrap.servers": self.bootstrap_servers,
+            "log_level": "4",  # warnings and worse
             "security.protocol": self.security_protocol,
             "sasl.mechanism": self.sasl_mechanism,
             "sasl.username": self.sasl_username,

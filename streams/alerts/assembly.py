@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from streams.alerts.record import Case, case_of, record_of, spans_of
+from streams.alerts.record import Case, case_of, record_of
 from streams.detect.alarms import Alarm, PairKey
 from streams.detect.close import Detector, Evaluation, Verdict
 from streams.detect.contribution import Contribution
-from streams.detect.totals import pair_scores
 from streams.events import Alert, EvidenceCase, State, Versions
 from streams.monitors import Monitor
-from streams.state.parts import EvidenceRow
+from streams.state.parts import EvidenceRow, pairs_of
 
 __all__ = ["Assembly", "PairCase", "pair_cases", "with_versions"]
 
@@ -54,9 +53,8 @@ def pair_cases(
     for contribution in contributions:
         if drugs.isdisjoint(contribution.drugs):
             continue
-        for drug, event, micro in pair_scores(contribution):
+        for drug, event, micro, *words in pairs_of(contribution):
             if (drug, event) in found:
-                words = spans_of(contribution, drug, event)
                 found[drug, event].append(PairCase(bucket, contribution, micro, *words))
     return found
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from streams.detect.alarms import Alarm
-from streams.detect.contribution import Contribution, Pair
+from streams.detect.contribution import Contribution
 from streams.events import MICRO, Alert, EvidenceCase, Span, State, Versions
 
-__all__ = ["alert_id", "case_of", "chained", "followed_up", "record_of", "sealed", "spans_of", "start_of"]
+__all__ = ["alert_id", "case_of", "chained", "followed_up", "record_of", "sealed", "start_of"]
 
 Case = tuple[str, str]  # (source topic, case id)
 
@@ -64,16 +64,6 @@ def case_of(contribution: Contribution, micro: int, drug_span: str | None, event
         late=contribution.late,
         span=Span(drug_span, event_span) if drug_span is not None and event_span is not None else None,
     )
-
-
-def spans_of(contribution: Contribution, drug: str, event: str) -> tuple[str | None, str | None]:
-    """The words from which a case's pair was read with its highest score, if it was read from text."""
-    best: Pair | None = None
-    for pair in contribution.pairs or ():
-        named = contribution.drugs[pair[0]] == drug and contribution.events[pair[1]] == event
-        if named and (best is None or pair[2] > best[2]):
-            best = pair
-    return (best[3], best[4]) if best else (None, None)
 
 
 def record_of(

@@ -123,8 +123,8 @@ def _line(alert: Alert, width_ms: int) -> str:
 def _introduce(session: DemoSession) -> None:
     story = session.story
     click.echo(
-        f"A made-up year, {story.first} to {story.last} (seed {story.seed}): {story.topics['adverse-events']:,} reports "
-        f"and {story.topics['clinical-notes']:,} notes on two topics.\n"
+        f"A made-up year, {story.first} to {story.last} (seed {story.seed}): "
+        f"{story.topics['adverse-events']:,} reports and {story.topics['clinical-notes']:,} notes on two topics.\n"
         f"From {story.onset} on, {story.drug} causes {story.event}. vigilia is not told.\n"
     )
 

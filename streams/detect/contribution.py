@@ -18,8 +18,8 @@ class Contribution(Struct, frozen=True, array_like=True):
 
     `drugs` and `events` are sorted and distinct; `scores[i]` is the score of `events[i]` in the case as a whole, in
     micro. `pairs` is None when every drug goes with every event at that score (coded reports), else it lists the pairs
-    with their own scores and the words they were read from. `late`: counted in a later bucket than its own. `model`: the classifier that read the
-    text, if one did.
+    with their own scores and the words they were read from. `late`: counted in a later bucket than its own. `model`:
+    the classifier that read the text, if one did.
 
     The record is positional in Redis: fields are only ever added at the end, with a default.
     """

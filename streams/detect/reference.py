@@ -51,10 +51,12 @@ class ReferenceWindow:
         """A window of its own that starts from here."""
         other = copy(self)
         other.events, other.index = list(self.events), dict(self.index)
-        other.cases, other._scores = self.cases.copy(), self._scores.copy()
+        other.cases = self.cases.copy()
         other.drugs = {drug: row.copy() for drug, row in self.drugs.items()}
         other.pairs = {drug: dict(amounts) for drug, amounts in self.pairs.items()}
-        other._buckets, other._decoded = self._buckets.copy(), dict(self._decoded)
+        other._scores = self._scores.copy()  # noqa: SLF001 - its own class
+        other._buckets = self._buckets.copy()  # noqa: SLF001
+        other._decoded = dict(self._decoded)  # noqa: SLF001
         return other
 
     @property

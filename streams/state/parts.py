@@ -9,10 +9,11 @@ from typing import NamedTuple
 import msgspec
 
 from streams.detect.contribution import Contribution, Position
+from streams.detect.totals import pair_scores
 from streams.state.keys import Keys
 from streams.state.session import pack, raw
 
-__all__ = ["Chunk", "CloseResult", "EvidenceRow", "decode_member", "evidence_keys", "split"]
+__all__ = ["Chunk", "CloseResult", "EvidenceRow", "decode_member", "evidence_keys", "pairs_of", "split"]
 
 CHUNK_WRITES = 1000  # keys in one script; 100,000 pairs in one blocked the server for a second
 CHUNK_BYTES = 1 << 20
@@ -70,14 +71,15 @@ class EvidenceRow(NamedTuple):
 
 
 def pairs_of(case: Contribution) -> Iterator[tuple[str, str, int, str | None, str | None]]:
-    """(drug, event, micro, words of the drug, of the event) of every pair of a case."""
-    if case.pairs is None:
-        for drug in case.drugs:
-            for event, micro in zip(case.events, case.scores, strict=True):
-                yield drug, event, micro, None, None
-    else:
-        for drug_index, event_index, micro, drug_words, event_words in case.pairs:
-            yield case.drugs[drug_index], case.events[event_index], micro, drug_words, event_words
+    """(drug, event, micro, words of the drug, of the event) of every pair of a case, as the totals count it."""
+    words: dict[tuple[str, str], tuple[int, str | None, str | None]] = {}
+    for drug_index, event_index, micro, drug_words, event_words in case.pairs or ():
+        pair = (case.drugs[drug_index], case.events[event_index])
+        if pair not in words or micro > words[pair][0]:
+            words[pair] = (micro, drug_words, event_words)
+    for drug, event, micro in pair_scores(case):
+        _, drug_words, event_words = words.get((drug, event), (0, None, None))
+        yield drug, event, micro, drug_words, event_words
 
 
 def evidence_keys(keys: Keys, cases: Iterable[Contribution]) -> set[str]:

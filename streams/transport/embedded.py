@@ -122,6 +122,7 @@ def _librdkafka() -> ctypes.CDLL:
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, number = ctypes.c_void_p, ctypes.c_int
     library.rd_kafka_conf_new.restype = pointer
+    library.rd_kafka_conf_set.argtypes = [pointer, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
     library.rd_kafka_new.restype = pointer
     library.rd_kafka_new.argtypes = [number, pointer, ctypes.c_char_p, ctypes.c_size_t]
     library.rd_kafka_mock_cluster_new.restype = pointer
@@ -139,7 +140,9 @@ def _serve() -> int:
     """Say the address, then create the topics that come line by line on stdin, until the parent is gone."""
     library = _librdkafka()
     problem = ctypes.create_string_buffer(ERROR_SPACE)
-    client = library.rd_kafka_new(PRODUCER_TYPE, library.rd_kafka_conf_new(), problem, ERROR_SPACE)
+    settings = library.rd_kafka_conf_new()
+    library.rd_kafka_conf_set(settings, b"log_level", b"3", problem, ERROR_SPACE)  # it warns of having no broker
+    client = library.rd_kafka_new(PRODUCER_TYPE, settings, problem, ERROR_SPACE)
     if not client:
         sys.stderr.write(f"embedded broker: {problem.value.decode()}\n")
         return 1

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+import msgspec
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.events import decode_alert
 from streams.transport.failures import PARTITION_END, transport_error
 
 __all__ = ["AlertsFeed"]
+
+log = structlog.get_logger(__name__)
 
 REQUEST_SECONDS = 10.0
 
@@ -63,6 +67,14 @@ class AlertsFeed:
             if value is None:
                 if key in self._ours:
                     yield key, None
-            elif decode_alert(value).monitor == self._monitor:
+            elif self._is_ours(message):
                 self._ours.add(key)
                 yield key, value
+
+    def _is_ours(self, message: Message) -> bool:
+        """Whether the record is an alert of this monitor. What is no alert at all is somebody else's mistake."""
+        try:
+            return decode_alert(message.value()).monitor == self._monitor
+        except msgspec.DecodeError:
+            log.warning("no_alert", topic=self._topic, partition=message.partition(), offset=message.offset())
+            return False

@@ -45,7 +45,10 @@ def run_bounded(
     workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Run to the end of the source topics, all topics being there. Returns how it ended. Raises VigiliaError as soon as a worker fails."""
+    """Run to the end of the source topics; all topics are there. Returns how it ended.
+
+    Raises VigiliaError as soon as a worker fails.
+    """
     until = source_ends(monitor, settings)
     assert settings.redis_url is not None
     store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))

@@ -140,7 +140,8 @@ class Broker:
     """A broker in a process of its own, with its data in a temporary folder. A context manager.
 
     `stop()` and `kill()` keep data and ports, so `start()` brings the same broker back; `close()` deletes the data.
-    On Linux the kernel ends it when the *thread* that started it ends. `properties` are added to the server's own, `jvm_options` to the JVM's.
+    On Linux the kernel ends it when the *thread* that started it ends. `properties` are added to the server's own,
+    `jvm_options` to the JVM's.
     """
 
     def __init__(

@@ -1,0 +1,78 @@
+"""`python -m bench` (`make bench`): one table, and bench/latest.json for programs. Takes about three minutes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from bench.latency import provisional
+from bench.rig import ROOT, rig
+from bench.throughput import Throughput, coded, today, with_model
+from streams.commands.output import print_table
+
+LATEST = ROOT / "bench" / "latest.json"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="vigilia-bench-") as folder, rig(Path(folder)) as services:
+        without = coded(services)
+        model = with_model(services)
+        late = provisional(services, without.worker / 2)
+    peak = max(without.peak_rss, model.peak_rss, late.peak_rss) / 2**20
+    rows = [
+        (
+            t,
+            f"{r.worker:,.0f} {r.unit}",
+            f"{r.bare:,.0f}",
+            f"{r.ratio:.2f}",
+            f"{r.cpu_us:,.0f}",
+            f"{r.peak_rss / 2**20:,.0f}",
+        )
+        for t, r in (("coded reports, no model", without), ("notes, with the model", model))
+    ]
+    columns = ("end to end", ">worker", ">bare limit", ">ratio", ">CPU us each", ">peak MiB")
+    print_table(columns, rows, title=f"{machine()}, {today()}, commit {commit()}")
+    print(
+        f"\nproduce to provisional alert at {late.rate:,.0f} messages/s: p50 {late.p50_ms:,.0f} ms, "
+        f"p99 {late.p99_ms:,.0f} ms, most {late.most_ms:,.0f} ms, {late.alerts} alerts, {late.missing} missing"
+    )
+    figures = {
+        "with_model_ratio": round(model.ratio, 4),
+        "with_model_sentences_per_s": round(model.worker, 1),
+        "coded_messages_per_s": round(without.worker, 1),
+        "coded_ratio": round(without.ratio, 4),
+        "coded_cpu_us_per_message": round(without.cpu_us, 2),
+        "provisional_p50_ms": round(late.p50_ms, 1),
+        "provisional_p99_ms": round(late.p99_ms, 1),
+        "provisional_missing": late.missing,
+        "peak_rss_mib": round(peak, 1),
+        "machine": machine(),
+        "commit": commit(),
+        "date": today(),
+    }
+    LATEST.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def row(name: str, found: Throughput) -> tuple[str, ...]:
+    """A line of the table."""
+    mib = found.peak_rss / 2**20
+    figures = (f"{found.bare:,.0f}", f"{found.ratio:.2f}", f"{found.cpu_us:,.0f}", f"{mib:,.0f}")
+    return (name, f"{found.worker:,.0f} {found.unit}", *figures)
+
+
+def machine() -> str:
+    """Cores and memory."""
+    return f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def commit() -> str:
+    """Short hash of the checkout."""
+    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout.strip() or "unknown"
+
+
+main()
