@@ -22,7 +22,7 @@ def round_state(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each value to a 40-bit mantissa, ties to even. Zeros, infinities and NaN stay as they are.
 
     >>> float(round_state(np.array([1 / 3]))[0])
-    0.33333333333348492
+    0.3333333333334849
     """
     mantissa, exponent = np.frexp(values)
     rounded: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(mantissa, STATE_BITS)), exponent - STATE_BITS)
