@@ -3,6 +3,8 @@
 Input topics carry `AdverseEvent` and `ClinicalNote` (canonical JSON). `<monitor>.assessments` carries one
 `AssessmentRecord` for every source offset. `alerts` carries `Alert`.
 
+Structs of the hot path are `gc=False`: nothing in them can form a cycle, and the collector would walk each of them.
+
 Rules of change: a new field needs a default, a field's type never changes, readers of messages from outside tolerate
 unknown fields. Times are integer milliseconds since 1970-01-01 UTC; counts and probabilities are integers of 10^-6.
 """
@@ -27,14 +29,14 @@ Sex = Literal["F", "M", "U"]
 # ---------------------------------------------------------------- input topics
 
 
-class Product(Struct, frozen=True):
+class Product(Struct, frozen=True, gc=False):
     """A drug or vaccine named in a report, with the role the reporter gave it."""
 
     name: Term
     role: Role = "suspect"
 
 
-class Patient(Struct, frozen=True):
+class Patient(Struct, frozen=True, gc=False):
     """What stratification and deduplication need of a patient. Nothing here names anyone."""
 
     age_years: Annotated[float, Meta(ge=0, le=150)] | None = None
@@ -42,7 +44,7 @@ class Patient(Struct, frozen=True):
     region: Annotated[str, Meta(max_length=100)] | None = None
 
 
-class AdverseEvent(Struct, frozen=True, tag_field="type", tag="adverse_event"):
+class AdverseEvent(Struct, frozen=True, gc=False, tag_field="type", tag="adverse_event"):
     """One version of one case (an ICSR): products, coded event terms, and a narrative if there is one.
 
     `received_at` is when the reporting system received the report: milliseconds UTC or RFC 3339 with an offset. Without
@@ -61,7 +63,7 @@ class AdverseEvent(Struct, frozen=True, tag_field="type", tag="adverse_event"):
     narrative: str | None = None
 
 
-class ClinicalNote(Struct, frozen=True, tag_field="type", tag="clinical_note"):
+class ClinicalNote(Struct, frozen=True, gc=False, tag_field="type", tag="clinical_note"):
     """One version of a clinical note. Its text is read by the classifier and goes no further than the input topic."""
 
     case_id: Identifier
@@ -76,14 +78,14 @@ SourceMessage = AdverseEvent | ClinicalNote
 # ---------------------------------------------------------------- <monitor>.assessments
 
 
-class Span(Struct, frozen=True, array_like=True):
+class Span(Struct, frozen=True, gc=False, array_like=True):
     """A drug-event pair as read in a text: the words themselves, never the sentence around them."""
 
     drug: str
     effect: str
 
 
-class PairScore(Struct, frozen=True, array_like=True):
+class PairScore(Struct, frozen=True, gc=False, array_like=True):
     """One drug-event pair of a case. `drug` and `event` index the assessment's lists; `micro` = round(p * 10^6)."""
 
     drug: int
@@ -92,7 +94,7 @@ class PairScore(Struct, frozen=True, array_like=True):
     span: Span | None = None
 
 
-class Assessment(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="assessment"):
+class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="assessment"):
     """What one source message contributes if it counts.
 
     Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
@@ -117,7 +119,7 @@ class Assessment(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag=
     retry_of: str | None = None
 
 
-class DeadLetter(Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="dead_letter"):
+class DeadLetter(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="dead_letter"):
     """A source message that could not be used: where its bytes are and why, never the bytes."""
 
     topic: str

@@ -13,7 +13,7 @@ Position = tuple[str, int, int]  # (topic, partition, offset) of a source messag
 Pair = tuple[int, int, int, str | None, str | None]  # drug index, event index, micro, words of the drug, of the event
 
 
-class Contribution(Struct, frozen=True, array_like=True):
+class Contribution(Struct, frozen=True, array_like=True, gc=False):
     """One case as the close reads it.
 
     `drugs` and `events` are sorted and distinct; `scores[i]` is the score of `events[i]` in the case as a whole, in

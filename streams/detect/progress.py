@@ -98,7 +98,7 @@ def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentR
 
 def _seen(state: SourceState, following: int, received_at: int, timing: Timing) -> SourceState:
     if state.latest is not None and received_at <= state.latest:
-        return state._replace(next=following)
+        return SourceState(following, state.latest, state.floor)
     return SourceState(following, received_at, timing.floor(received_at))
 
 

@@ -77,7 +77,9 @@ class BucketTotals:
         for event, score in zip(contribution.events, contribution.scores, strict=True):
             _bump(self.events, event, stratum, sign * score)
         for drug, event, micro in pair_scores(contribution):
-            cells = self.pairs.setdefault(drug, {})
+            cells = self.pairs.get(drug)
+            if cells is None:
+                cells = self.pairs[drug] = {}
             _bump(cells, event, stratum, sign * micro)
             if not cells:
                 del self.pairs[drug]
@@ -164,15 +166,19 @@ def _cells(flat: list[int]) -> Counter[int]:
 
 
 def _change(cells: Counter[int], stratum: int, amount: int) -> None:
-    cells[stratum] += amount
-    if cells[stratum] == 0:
+    now = cells.get(stratum, 0) + amount
+    if now:
+        cells[stratum] = now
+    else:
         del cells[stratum]
 
 
 def _bump(table: Cells, name: str, stratum: int, amount: int) -> None:
     if amount == 0:
         return
-    cells = table.setdefault(name, Counter())
+    cells = table.get(name)
+    if cells is None:
+        cells = table[name] = Counter()
     _change(cells, stratum, amount)
     if not cells:
         del table[name]

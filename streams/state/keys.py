@@ -32,11 +32,13 @@ Drug, event and case names never appear in a key: `digest` stands for them.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 __all__ = ["Keys", "digest"]
 
 
+@lru_cache(maxsize=65_536)
 def digest(name: str) -> str:
     """What stands for a drug or event name in a key: 16 hexadecimal digits."""
     return blake2b(name.encode(), digest_size=8, person=b"vigilia-name").hexdigest()

@@ -147,8 +147,8 @@ class Detecting:
         while not self._stopping.is_set():
             await self._follow_redis()
             closed = await self._close_due()
-            if self.detection.until is None:
-                await self._call(self.detection.look)
+            if self.detection.until is None and self._source.queued[0] <= 1:
+                await self._call(self.detection.look)  # behind by more, there is better to do
             produced = await self._publish()
             if not closed and not produced and await self._call(self.detection.is_finished):
                 return

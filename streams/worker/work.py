@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -20,6 +21,8 @@ from streams.worker.detection import Detection
 __all__ = ["Only", "work"]
 
 Only = Literal["assess", "detect"]
+
+GC_ALLOCATIONS = 50_000  # a batch makes some ten thousand objects, none of them in a cycle
 
 
 def work(
@@ -44,6 +47,9 @@ def work(
             stages.append(Assessing(monitor, settings, sink, classifier=classifier, until=until, end_ticks=end_ticks))
         if only != "assess":
             stages.append(detecting(monitor, settings, sink, until=until, end_ticks=end_ticks, on_closed=on_closed))
+        # What start-up made stays: the collector need not walk it again and again.
+        gc.freeze()
+        gc.set_threshold(GC_ALLOCATIONS, 20, 50)
         return run_worker(monitor, settings, stages, sink)
     finally:
         if classifier is not None:
