@@ -53,7 +53,7 @@ kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 1
 train: .venv/.dev ## fit, evaluate and export the classifier (about 40 minutes on 2 cores, needs ../shared/data)
 	$(BIN)/python -m training
 
-notes: .venv/.dev ## real notes through the classifier: pairs against the corpus, false alarms (needs ../shared/data)
+notes: .venv/.dev ## real notes through the stream: pairs against the corpus, false alarms (needs ../shared/data)
 	$(BIN)/python -m bench.notes
 
 schemas: .venv/.product ## write docs/schemas from the types

@@ -1,112 +1,155 @@
-"""Real notes through the classifier: `python -m bench.notes` (`make notes`).
+"""Real notes through the stream: `python -m bench.notes` (`make notes`).
 
-1. The development documents of ADE-Corpus-V2, their sentences put back together into one note a PubMed id: the
-   drug-event pairs read from each note against the corpus's own relations, both as normalised terms.
+Clinical notes of three corpora go as canonical JSON onto one source topic of a real Kafka; the worker reads them with a
+monitor of evidence `text`, until all is applied and closed; the pairs are then read from what it wrote, the assessments
+of the cases that count by the recount of `vigilia audit`.
+
+1. The development documents of ADE-Corpus-V2, their sentences put back together into one note a PubMed id: pairs
+   counted, against the corpus's own relations as terms.
 2. MTS-Dialog sections and ACI-Bench notes: what they raise. Nobody annotated adverse events in them, so "without an
-   adverse event" has to be defined, and is: no wording by which a clinician says that a drug did harm (`HARM`). Every
-   pair raised by such a note counts as a false alarm; what the others raise is listed apart and judged by nobody.
+   adverse event" has to be defined, and is: no wording by which a clinician says that a drug did harm (`corpora.HARM`).
+   Every pair counted from such a note is a false alarm; what the others raise is listed apart and judged by nobody.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import re
+import random
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from inference.artefact import load_artefact
-from inference.classifier import Classifier
-from inference.onnx import OnnxClassifier
+from bench.corpora import Pair, RealNote, abstracts, overlapping, sections, visits
+from bench.rig import rig
+from inference.artefact import Artefact, load_artefact
 from streams.assess.sentences import sentences_of
-from streams.assess.terms import VOCABULARY_VERSION, drug_term, event_term
-from streams.assess.text import TextReading, text_reading
+from streams.assess.terms import VOCABULARY_VERSION
+from streams.audit.recount import pair_scores
+from streams.commands.audit import audit
+from streams.events import ClinicalNote, decode_alert, encode
+from streams.intake.loader import Outgoing
+from streams.worker.bounded import Progress, run_bounded
+from tests.lab import DAY_MS, FIRST_DAY, Lab
 from training.card import commit, machine
-from training.data import Sentence, load_ade, split_ade
-from training.metrics import f1_interval, set_hits
+from training.metrics import Hits, Interval, bootstrap, f1_of, set_hits
 
-HARM = re.compile(
-    r"allerg|adverse|side[ -]effect|reaction|intoleran|sensitiv|toxic|overdos|anaphyla|induced|caus(?:e|ed|es|ing)\b"
-    r"|due to|secondary to|because of|after (?:taking|starting)|since (?:taking|starting)|tolerat|withdrawal|complicat",
-    re.IGNORECASE,
-)
+NOTES_A_DAY = 100
+SEED = 11
 
-Pair = tuple[str, str]
+MONITOR = """
+name = "{name}"
+evidence = "text"
 
+[[sources]]
+topic = "{name}-notes"
+partitions = {partitions}
 
-class Note(NamedTuple):
-    """A note, which corpus it is of, and its section or kind."""
-
-    name: str
-    kind: str
-    text: str
-
-
-def read_note(classifier: Classifier, text: str, threshold: float) -> tuple[TextReading, int]:
-    """What a note asserts, and its number of sentences."""
-    sentences = sentences_of(text)
-    return text_reading(classifier.classify(sentences), threshold), len(sentences)
+[alarms]
+pairs = 5000
+buckets_per_year = 365
+burn_in_days = 0
+"""
 
 
-def pairs_of(reading: TextReading) -> set[Pair]:
-    return {(reading.drugs[pair.drug], reading.events[pair.event]) for pair in reading.pairs}
+@dataclass(frozen=True)
+class Streamed:
+    """What came of the notes. `pairs`: by case id, of the cases that count; `alerts`: revisions that were raised."""
+
+    sent: int
+    outcomes: dict[str, int]
+    pairs: dict[str, frozenset[Pair]]
+    alerts: int
+    seconds: float
+
+    def of(self, note: RealNote) -> frozenset[Pair]:
+        """The pairs counted from a note; none from one that does not count."""
+        return self.pairs.get(note.case_id, frozenset())
+
+
+def through_stream(lab: Lab, notes: Sequence[RealNote], *, threads: int = 1) -> Streamed:
+    """Send the notes, run the worker to their end, and read what it wrote.
+
+    Raises SystemExit if any message has not exactly one outcome, or if Redis is not what the log says.
+    """
+    sent = lab.load(messages(notes, lab.topic))
+    settings = lab.settings.model_copy(update={"classifier_threads": threads, "log_level": "warning"})
+    begun = time.monotonic()
+    run_bounded(lab.monitor, settings, on_progress=shown)
+    seconds = time.monotonic() - begun
+    report, recounted = audit(settings, lab.monitor)
+    if not report.clean or report.messages != sent or report.waiting or report.behind:
+        raise SystemExit(f"{sent} notes sent, {report.outcomes}; {report.differences[:5]}")
+    pairs = {case.record.case_id: frozenset(pair_scores(case.record)) for case in recounted.counted()}
+    with lab.store() as store:
+        raised = [decode_alert(record) for _, records in store.history() for record in records]
+    return Streamed(sent, report.outcomes, pairs, len({alert.id for alert in raised}), seconds)
+
+
+def messages(notes: Sequence[RealNote], topic: str) -> Iterable[Outgoing]:
+    """The notes as canonical JSON in an order of chance, a hundred a day."""
+    shuffled = random.Random(SEED).sample(notes, len(notes))
+    for n, note in enumerate(shuffled):
+        received_at = FIRST_DAY * DAY_MS + n * DAY_MS // NOTES_A_DAY
+        yield Outgoing(topic, note.case_id.encode(), encode(ClinicalNote(note.case_id, note.text, 1, received_at)))
+
+
+def shown(progress: Progress) -> None:
+    """A line that overwrites itself, for whoever watches a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{progress.applied:,} of {progress.messages:,} notes applied", end="", file=sys.stderr, flush=True)
 
 
 # ---------------------------------------------------------------- abstracts put back together
 
 
-def gold_pairs(sentences: Iterable[Sentence]) -> set[Pair]:
-    """The corpus's relations of a document as normalised terms."""
-    found = set()
-    for s in sentences:
-        for d, e in s.pairs:
-            drug, event = drug_term(s.text[slice(*s.drugs[d])]), event_term(s.text[slice(*s.effects[e])])
-            if drug is not None and event is not None:
-                found.add((drug, event))
-    return found
+def scores(hits: Sequence[Hits]) -> tuple[Interval, Interval, Interval]:
+    """Precision, recall and F1 over documents, each with the interval of resampled documents."""
+    counts = np.array(hits)
+
+    def precision(rows: NDArray[np.int64]) -> float:
+        true, false, _ = rows.sum(axis=0)
+        return float(true / (true + false))
+
+    def recall(rows: NDArray[np.int64]) -> float:
+        true, _, missed = rows.sum(axis=0)
+        return float(true / (true + missed))
+
+    def f1(rows: NDArray[np.int64]) -> float:
+        return f1_of(rows.sum(axis=0))
+
+    def interval(statistic: Callable[[NDArray[np.int64]], float]) -> Interval:
+        documents = [str(n) for n in range(len(counts))]
+        return Interval(statistic(counts), *bootstrap(documents, lambda drawn: statistic(counts[drawn])))
+
+    return interval(precision), interval(recall), interval(f1)
 
 
-def overlapping(found: set[Pair], gold: set[Pair]) -> tuple[int, int]:
-    """(pairs found that match, gold pairs that are matched) when one event's words may contain the other's."""
-
-    def alike(a: Pair, b: Pair) -> bool:
-        words, others = set(a[1].split()), set(b[1].split())
-        return a[0] == b[0] and (words <= others or others <= words)
-
-    return sum(any(alike(f, g) for g in gold) for f in found), sum(any(alike(f, g) for f in found) for g in gold)
+def against_corpus(notes: Sequence[RealNote], streamed: Streamed) -> list[Hits]:
+    """Pairs counted and the corpus's relations, note by note. A note that does not count has found nothing."""
+    return [set_hits(set(streamed.of(note)), set(note.gold or ())) for note in notes]
 
 
-def abstracts(classifier: Classifier, data: Path, fold: int, threshold: float) -> list[str]:
-    """Rows of the first table."""
-    documents: dict[str, list[Sentence]] = {}
-    for sentence in split_ade(load_ade(data / "ade_corpus_v2"), fold).development:
-        documents.setdefault(sentence.document, []).append(sentence)
-    hits, near, cases, started = [], [0, 0], 0, time.perf_counter()
-    for sentences in documents.values():
-        reading, _ = read_note(classifier, " ".join(s.text for s in sentences), threshold)
-        found, gold = pairs_of(reading), gold_pairs(sentences)
-        hits.append(set_hits(found, gold))
-        matched = overlapping(found, gold)
-        near = [near[0] + matched[0], near[1] + matched[1]]
-        cases += bool(found)
-    seconds = time.perf_counter() - started
-    true, false, missed = (int(n) for n in np.array(hits).sum(axis=0))
-    f1 = f1_interval(list(documents), np.array(hits))
+def first_table(notes: Sequence[RealNote], streamed: Streamed) -> list[str]:
+    """The page's lines on the annotated notes."""
+    hits = against_corpus(notes, streamed)
+    true, false, missed = (sum(column) for column in zip(*hits, strict=True))
+    near = [sum(column) for column in zip(*(overlapping(streamed.of(n), n.gold or ()) for n in notes), strict=True)]
+    counted = sum(note.case_id in streamed.pairs for note in notes)
     return [
-        f"{len(documents)} notes, {true + missed} gold pairs, {true + false} pairs counted from text in {cases} notes"
-        f" ({seconds:.0f} s).",
+        f"{len(notes)} notes, {counted} of them counted; {true + missed} pairs in the corpus, {true + false} counted"
+        f" from text in {sum(bool(streamed.of(note)) for note in notes)} notes.",
         "",
         "| match of the two terms | precision | recall | F1 |",
         "|---|---|---|---|",
-        f"| equal | {true / (true + false):.3f} | {true / (true + missed):.3f} |"
-        f" {f1.value:.3f} [{f1.low:.3f}, {f1.high:.3f}] |",
+        "| equal | " + " | ".join(f"{x.value:.3f} [{x.low:.3f}, {x.high:.3f}]" for x in scores(hits)) + " |",
         f"| drug equal, one event's words within the other's | {near[0] / (true + false):.3f} |"
         f" {near[1] / (true + missed):.3f} | |",
     ]
@@ -115,41 +158,35 @@ def abstracts(classifier: Classifier, data: Path, fold: int, threshold: float) -
 # ---------------------------------------------------------------- notes nobody annotated
 
 
-def clinical_notes(data: Path) -> list[Note]:
-    """Sections of MTS-Dialog and notes of ACI-Bench, each text once."""
-    notes: dict[str, Note] = {}
-    sources = [("notes_mts_dialog", "section_text", "section_header"), ("notes_aci_bench", "note", "dataset")]
-    for folder, column, kind in sources:
-        for path in sorted((data / folder).glob("*.csv")):
-            with path.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    notes.setdefault(row[column], Note(folder.removeprefix("notes_"), row[kind], row[column]))
-    return list(notes.values())
-
-
-def alarms(classifier: Classifier, notes: Sequence[Note], threshold: float) -> list[str]:
-    """Rows of the second table, and the lists of what was raised."""
+def second_table(notes: Sequence[RealNote], streamed: Streamed) -> list[str]:
+    """The page's lines on the other notes: counted ones, each text once."""
     rows: Counter[tuple[str, str]] = Counter()
     raised: dict[bool, Counter[Pair]] = {True: Counter(), False: Counter()}
-    for note in notes:
-        harm = bool(HARM.search(note.text))
-        reading, sentences = read_note(classifier, note.text, threshold)
-        found = pairs_of(reading)
-        for key in (f"{note.name}, {'with' if harm else 'without'} words of harm", "all"):
+    counted = [note for note in notes if note.case_id in streamed.pairs]
+    once = {note.text: note for note in reversed(counted)}
+    for note in once.values():
+        harm, found = note.harm, streamed.of(note)
+        words = f"{'with' if harm else 'without'} words of harm"
+        sentences = len(sentences_of(note.text))
+        for key in (f"{note.corpus}, {words}", f"all, {words}"):
             rows.update({(key, "notes"): 1, (key, "sentences"): sentences})
             rows.update({(key, "raising"): bool(found), (key, "pairs"): len(found)})
         raised[harm].update(found)
     lines = [
+        f"{len(notes)} notes, {len(counted)} of them counted. {len(counted) - len(once)} of these repeat another's text"
+        ' ("None."), too short for a fingerprint: the rates take each of the'
+        f" {len(once)} texts once.",
+        "",
         "| | notes | sentences | notes that raise a pair | pairs | raising, per 1,000 notes | pairs per 1,000 notes |",
         "|---|---|---|---|---|---|---|",
     ]
-    for key in sorted({name for name, _ in rows}, key=lambda name: (name == "all", name)):
+    for key in sorted({name for name, _ in rows}, key=lambda name: (name.startswith("all"), name)):
         n, pairs, raising = rows[key, "notes"], rows[key, "pairs"], rows[key, "raising"]
         lines.append(
-            f"| {key} | {n} | {rows[key, 'sentences']} | {raising} | {pairs} | {1000 * raising / n:.0f} |"
-            f" {1000 * pairs / n:.0f} |"
+            f"| {key} | {n} | {rows[key, 'sentences']} | {raising} | {pairs} | {1000 * raising / n:.1f} |"
+            f" {1000 * pairs / n:.1f} |"
         )
-    for harm, title in ((False, "Raised without words of harm (all false alarms)"), (True, "Raised by the others")):
+    for harm, title in ((False, "Counted without words of harm (all false alarms)"), (True, "Counted from the others")):
         lines += ["", f"### {title}", "", listed(raised[harm])]
     return lines
 
@@ -160,55 +197,86 @@ def listed(pairs: Counter[Pair]) -> str:
     return "; ".join(names) + "." if names else "Nothing."
 
 
-def report(data: Path, threshold: float, threads: int) -> str:
-    """The whole page."""
-    artefact = load_artefact()
-    classifier = OnnxClassifier(artefact, threads=threads)
-    fold = int(artefact.manifest.trained["development_fold"])
-    print("abstracts ...", file=sys.stderr)
-    first = abstracts(classifier, data, fold, threshold)
-    print("clinical notes ...", file=sys.stderr)
-    second = alarms(classifier, clinical_notes(data), threshold)
-    classifier.close()
-    head = [
-        "# Real notes",
-        "",
-        f"`make notes` = `python -m bench.notes`, {datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}.",
-        f"Model `{artefact.model}`, terms `{VOCABULARY_VERSION}`, pairs with probability >= {threshold:g} (the default"
-        " `text_threshold`).",
-        "",
-        "## Abstracts put back together",
-        "",
-        f"The sentences of each development PubMed id of ADE-Corpus-V2 (fold {fold}) joined into one note, cut again by"
-        " `streams.assess.sentences`, read, and compared with the corpus's relations as normalised terms. The threshold"
-        " was not fitted to this; the calibration saw the fold's sentences.",
-        "",
-    ]
-    middle = [
-        "",
-        "## Clinical notes: false alarms",
-        "",
-        "MTS-Dialog (all sections) and ACI-Bench (all notes), each text once. Nobody annotated adverse events in them."
-        " *Without* is defined by wording: a note in which no phrase attributes harm to a drug (allergy, adverse, side"
-        " effect, reaction, intolerance, toxic, induced, caused by, due to, secondary to, tolerate, ...: `HARM` in"
-        " `bench/notes.py`). What such a note raises is counted as a false alarm. A note *with* such words may or may"
-        " not hold an adverse event; nobody judged which, so its rate is what it is and no rate of errors.",
-        "",
-    ]
-    return "\n".join([*head, *first, *middle, *second, ""])
+# ---------------------------------------------------------------- the page
+
+
+PAGE = """\
+# Real notes
+
+`make notes` = `python -m bench.notes`, {date}, commit {commit}, {machine}.
+Model `{model}`, terms `{terms}`, pairs with probability >= {threshold:g} (the default `text_threshold`).
+
+## Through the stream
+
+All notes below were sent as clinical notes (canonical JSON, in an order of chance, a hundred a day) onto one source \
+topic of two partitions on a real Kafka, and read by the worker with a monitor of evidence `text`. Every pair on this \
+page is read from the assessments that it wrote, of the cases that count. Which ones count is said by the recount of \
+`vigilia audit`, which found no difference to Redis.
+
+Sent {sent:,} = {outcomes}. From the worker's start to the last bucket closed: {seconds:.0f} s. The monitor raised \
+{alerts} signals (no burn-in, K = {pairs:,}, else the defaults of the rule).
+
+## Abstracts put back together
+
+The sentences of each development PubMed id of ADE-Corpus-V2 (fold {fold}) joined into one note; the pairs counted \
+from it against the corpus's relations, both as terms. A note that does not count has found nothing. The threshold was \
+not fitted to this; the calibration saw the fold's sentences. Intervals: 95%, of resampled documents.
+
+{first}
+
+## Clinical notes: false alarms
+
+MTS-Dialog (all sections) and ACI-Bench (all notes). Nobody annotated adverse events in them. *Without* is defined by \
+wording: a note in which no phrase attributes harm to a drug (allergy, adverse, side effect, reaction, intolerance, \
+toxic, induced, caused by, due to, secondary to, tolerate, ...: `HARM` in `bench/corpora.py`). Every pair counted from \
+such a note is a false alarm. A note *with* such words may or may not hold an adverse event; nobody judged which, so \
+its rate is what it is and no rate of errors.
+
+{second}
+"""
+
+
+def page(streamed: Streamed, lab: Lab, artefact: Artefact, first: Sequence[str], second: Sequence[str]) -> str:
+    """docs/results/notes.md."""
+    return PAGE.format(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        commit=commit(),
+        machine=machine(),
+        model=artefact.model,
+        terms=VOCABULARY_VERSION,
+        threshold=lab.monitor.text_threshold,
+        sent=streamed.sent,
+        outcomes=" + ".join(f"{n:,} {name}" for name, n in streamed.outcomes.items()),
+        seconds=streamed.seconds,
+        alerts=streamed.alerts,
+        pairs=lab.monitor.alarms.pairs,
+        fold=development_fold(artefact),
+        first="\n".join(first),
+        second="\n".join(second),
+    )
+
+
+def development_fold(artefact: Artefact) -> int:
+    """The fold that the model was not trained on."""
+    return int(artefact.manifest.trained["development_fold"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(prog="python -m bench.notes", description=__doc__)
     options.add_argument("--data", type=Path, default=Path("../shared/data"))
-    options.add_argument("--threshold", type=float, default=0.5)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--out", type=Path, default=Path("docs/results/notes.md"))
     given = options.parse_args(arguments)
-    page = report(given.data, given.threshold, given.threads)
+    artefact = load_artefact()
+    annotated = abstracts(given.data, development_fold(artefact))
+    others = [*sections(given.data), *visits(given.data)]
+    with tempfile.TemporaryDirectory(prefix="vigilia-notes-") as folder, rig(Path(folder)) as services:
+        lab = services.lab("notes", MONITOR)
+        streamed = through_stream(lab, [*annotated, *others], threads=given.threads)
+    text = page(streamed, lab, artefact, first_table(annotated, streamed), second_table(others, streamed))
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(page, encoding="utf-8")
-    print(page)
+    given.out.write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
