@@ -53,7 +53,7 @@ topic = "{name}-notes"
 partitions = {partitions}
 
 [alarms]
-pairs = 5000
+pairs = 200_000  # what is read in text has no list of terms: some hundreds of drugs, some hundreds of events
 buckets_per_year = 365
 burn_in_days = 0
 """
@@ -214,7 +214,8 @@ page is read from the assessments that it wrote, of the cases that count. Which 
 `vigilia audit`, which found no difference to Redis.
 
 Sent {sent:,} = {outcomes}. From the worker's start to the last bucket closed: {seconds:.0f} s. The monitor raised \
-{alerts} signals (no burn-in, K = {pairs:,}, else the defaults of the rule).
+{alerts} signals (no burn-in, K = {pairs:,}, else the defaults of the rule). The pairs name {drugs} drugs and {events} \
+events, so that {watched:,} pairs are watched: a monitor of text needs a K for them.
 
 ## Abstracts put back together
 
@@ -238,6 +239,7 @@ its rate is what it is and no rate of errors.
 
 def page(streamed: Streamed, lab: Lab, artefact: Artefact, first: Sequence[str], second: Sequence[str]) -> str:
     """docs/results/notes.md."""
+    drugs, events = (len({pair[side] for pairs in streamed.pairs.values() for pair in pairs}) for side in (0, 1))
     return PAGE.format(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         commit=commit(),
@@ -249,6 +251,9 @@ def page(streamed: Streamed, lab: Lab, artefact: Artefact, first: Sequence[str],
         outcomes=" + ".join(f"{n:,} {name}" for name, n in streamed.outcomes.items()),
         seconds=streamed.seconds,
         alerts=streamed.alerts,
+        drugs=drugs,
+        events=events,
+        watched=drugs * events,
         pairs=lab.monitor.alarms.pairs,
         fold=development_fold(artefact),
         first="\n".join(first),

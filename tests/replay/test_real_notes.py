@@ -65,6 +65,5 @@ def test_the_pairs_counted_are_those_that_the_classifier_reads_in_the_same_text(
 
 def test_what_is_counted_of_annotated_abstracts_agrees_with_the_corpus(run: Run) -> None:
     true, false, missed = (sum(column) for column in zip(*against_corpus(run.annotated, run.streamed), strict=True))
-    print(true, false, missed)
     assert true / (true + false) > 0.4
     assert true / (true + missed) > 0.4
