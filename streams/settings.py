@@ -45,7 +45,7 @@ class Settings(BaseSettings):
 
     batch_messages: int = Field(1000, ge=1, le=10_000, description="Messages taken from Kafka and applied at a time.")
     queue_batches: int = Field(8, ge=1, description="Batches between consumer and stage before partitions are paused.")
-    provisional_interval_ms: int = Field(200, ge=10, description="How often open buckets are looked at for alerts.")
+    provisional_interval_ms: int = Field(100, ge=10, description="How often open buckets are looked at for alerts.")
     tick_interval_ms: int = Field(5000, ge=100, description="How often a quiet live partition gets a clock tick.")
     session_timeout_ms: int = Field(
         10_000, ge=1000, description="How long a worker may be silent before its partitions go to others."

@@ -7,12 +7,12 @@ alarm state, and proposes what fires. A pair that was raised before gets none: i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases
 from streams.alerts.closer import Closer
 from streams.detect.alarms import PairKey
-from streams.detect.close import Detector
+from streams.detect.close import Detector, Evaluation
 from streams.detect.contribution import Contribution
 from streams.detect.totals import BucketTotals
 from streams.events import Alert, encode
@@ -51,14 +51,19 @@ class Provisional:
         self.closer = closer
         self.store: Store = closer.store
         self._open: dict[int, _OpenBucket] = {}
+        self._proposed: set[tuple[int, PairKey]] = set()
         self._looked_at: int | None = None
 
     def forget(self) -> None:
         """Begin again from what Redis holds."""
         self._open.clear()
+        self._proposed.clear()
 
     def look(self) -> list[Alert]:
-        """Propose what the open buckets would raise; the alerts that were proposed. Empty if nothing has changed."""
+        """Propose what the open buckets would raise; the alerts that were proposed. Empty if nothing has changed.
+
+        An alert is proposed once for a bucket: a second one of the same rank would not be published.
+        """
         closed = self.store.base().closed
         changed = self._follow()
         if not self._open or not (changed or closed != self._looked_at):
@@ -70,6 +75,7 @@ class Provisional:
         self._looked_at = closed
         if alerts:
             self.store.propose_provisional([(alert.id, alert.bucket, encode(alert)) for alert in alerts])
+            self._proposed.update((alert.bucket, (alert.drug, alert.event)) for alert in alerts)
         return alerts
 
     def _follow(self) -> bool:
@@ -77,6 +83,7 @@ class Provisional:
         gone = self._open.keys() - counted.keys()
         for bucket in gone:
             del self._open[bucket]
+        self._proposed = {(bucket, pair) for bucket, pair in self._proposed if bucket in counted}
         differs = bool(gone)
         for bucket in counted:
             view = self._open.get(bucket)
@@ -91,24 +98,30 @@ class Provisional:
         return differs
 
     def _fired(self, closed: Detector) -> Iterator[Alert]:
-        detector = closed.fork()
-        at = closed.memory.closed
-        seen: list[_OpenBucket] = []
-        for bucket in sorted(self._open):
-            view = self._open[bucket]
-            if not view.cases or (at is not None and bucket <= at):
-                continue
-            seen.append(view)
+        detector, at = closed.fork(), closed.memory.closed
+        views = [self._open[b] for b in sorted(self._open) if self._open[b].cases and (at is None or b > at)]
+        for n, view in enumerate(views, start=1):
             evaluation = detector.evaluate(view.totals)
-            cases = self._cases(bucket, at, evaluation.pairs, seen)
+            if n == len(views):
+                evaluation = self._unproposed(evaluation, closed)
+            cases = self._cases(view.totals.bucket, at, evaluation.pairs, views[:n])
             if cases is None:
                 return
             assembly = Assembly(self.closer.monitor, detector, self.closer.vocabulary)
             verdict = assembly.verdict(evaluation, cases)
             for alert in assembly.records(verdict, cases, provisional=True):
-                if (alert.drug, alert.event) not in closed.memory.alerted:
+                if self._is_new(alert.bucket, (alert.drug, alert.event), closed):
                     yield alert
-            detector.advance(detector.delta(evaluation, verdict))
+            if n < len(views):
+                detector.advance(detector.delta(evaluation, verdict))
+
+    def _is_new(self, bucket: int, pair: PairKey, closed: Detector) -> bool:
+        return pair not in closed.memory.alerted and (bucket, pair) not in self._proposed
+
+    def _unproposed(self, evaluation: Evaluation, closed: Detector) -> Evaluation:
+        """Without the firing pairs that need no record, but with those a record's status is judged by."""
+        new = {f.event for f in evaluation.firing if self._is_new(evaluation.bucket, (f.drug, f.event), closed)}
+        return replace(evaluation, firing=[fire for fire in evaluation.firing if fire.event in new])
 
     def _cases(
         self, bucket: int, closed: int | None, pairs: list[PairKey], seen: list[_OpenBucket]

@@ -101,6 +101,7 @@ class Detector:
         self._known = set(self.drugs)
         self._states: dict[str, DrugState] = {}
         self._fitted: tuple[tuple[int, int | None], Prior | None] | None = None
+        self._is_fork = False
 
     @classmethod
     def restore(
@@ -126,10 +127,13 @@ class Detector:
         return cls(rule, memory=kept, window=window, drugs=drugs)
 
     def fork(self) -> Detector:
-        """A detector of its own that starts from here: what it does never shows in this one."""
+        """A detector of its own that starts from here: what it does never shows in this one.
+
+        It looks ahead, so it fits no prior (that takes a second): EBGM is that of the last prior fitted.
+        """
         other = Detector(self.rule, memory=self.memory, window=self.window.fork(), drugs=self.drugs)
         other._states.update(self._states)
-        other._fitted = self._fitted
+        other._is_fork = True
         return other
 
     # ------------------------------------------------------------ state of drugs
@@ -277,7 +281,7 @@ class Detector:
     def _prior(self, bucket: int) -> Prior | None:
         """EBGM's prior in force in `bucket`: fitted to the window as it was at the last boundary between snapshots."""
         boundary = bucket // self.rule.snapshot
-        if self.memory.boundary == boundary:
+        if self.memory.boundary == boundary or self._is_fork:
             return self.memory.prior
         key = (boundary, self.memory.closed)
         if self._fitted is None or self._fitted[0] != key:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -30,6 +30,14 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 RETRY_SECONDS = 1.0
+
+
+class _Turn(NamedTuple):
+    """What a turn of the timer found: partitions at which Redis has moved, closes, records that the topic lacks."""
+
+    moved: dict[int, int]
+    closed: list[Closed]
+    lacking: list[Message]
 
 
 class Detecting:
@@ -134,42 +142,41 @@ class Detecting:
         if outcome.closable is not None:
             await self._close_due()
 
-    async def _close_due(self) -> int:
-        closed = await self._call(self.detection.close_due)
-        for one in closed:
-            self._on_closed(one)
-        return len(closed)
+    async def _close_due(self) -> None:
+        for closed in await self._call(self.detection.close_due):
+            self._on_closed(closed)
 
     # ------------------------------------------------------------ the timer
 
     async def _tick(self) -> None:
         pause = self.settings.provisional_interval_ms / 1000
         while not self._stopping.is_set():
-            await self._follow_redis()
-            closed = await self._close_due()
-            if self.detection.until is None and self._source.queued[0] <= 1:
-                await self._call(self.detection.look)  # behind by more, there is better to do
-            produced = await self._publish()
-            if not closed and not produced and await self._call(self.detection.is_finished):
+            turn = await self._call(self._turn)
+            for partition, offset in turn.moved.items():
+                self._source.seek((self.monitor.assessments_topic, partition), offset)
+            for closed in turn.closed:
+                self._on_closed(closed)
+            await self._publish(turn.lacking)
+            if not turn.closed and not turn.lacking and await self._call(self.detection.is_finished):
                 return
             try:
-                await asyncio.wait_for(self._stopping.wait(), 0.0 if closed else pause)
+                await asyncio.wait_for(self._stopping.wait(), 0.0 if turn.closed else pause)
             except TimeoutError:
                 continue
 
-    async def _follow_redis(self) -> None:
-        for partition, offset in (await self._call(self.detection.moved)).items():
-            self._source.seek((self.monitor.assessments_topic, partition), offset)
-
-    def _lacking(self) -> list[Message]:
+    def _turn(self) -> _Turn:
+        """What the timer is for, as one visit to the thread: each visit waits for the batch that is being applied."""
+        moved = self.detection.moved()
+        closed = self.detection.close_due()
+        if self.detection.until is None and self._source.queued[0] <= 1:
+            self.detection.look()  # behind by more, there is better to do
         for alert_id, record in self.feed.poll():
             self.detection.publisher.observe(alert_id, record)
-        return self.detection.lacking() if self.feed.caught_up else []
+        return _Turn(moved, closed, self.detection.lacking() if self.feed.caught_up else [])
 
-    async def _publish(self) -> int:
-        messages = await self._call(self._lacking)
+    async def _publish(self, messages: Sequence[Message]) -> None:
         if not messages:
-            return 0
+            return
         records = [(message.revision.id.encode(), message.value) for message in messages]
         try:
             await self._sink.send(self.settings.alerts_topic, records)
@@ -178,4 +185,3 @@ class Detecting:
             if not error.retriable:
                 raise
             log.warning("alerts_undelivered", alerts=len(messages), error=str(error))
-        return len(messages)

@@ -91,6 +91,8 @@ class Detection:
         """
         found = self.store.positions()
         moved = {p: found.next.get(p, 0) for p, expected in self._next.items() if found.next.get(p, 0) != expected}
+        if moved:
+            self.provisional.forget()
         self._stand(moved, found)
         return moved
 
@@ -147,12 +149,12 @@ class Detection:
         return now - self._waiting[1] >= TAKEOVER_SECONDS
 
     def look(self) -> int:
-        """Look at the open buckets for provisional alerts; how many fire. Takes at most a quarter of the time."""
+        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time."""
         begun = time.monotonic()
         if begun < self._next_look or self.store.closable() is not None:
             return 0
         found = len(self.provisional.look())
-        self._next_look = time.monotonic() + 3 * (time.monotonic() - begun)
+        self._next_look = 2 * time.monotonic() - begun
         return found
 
     # ------------------------------------------------------------ alerts
