@@ -20,6 +20,9 @@ from tests.lab import make_lab
 pytestmark = pytest.mark.kafka
 
 THRESHOLD = 0.5  # the monitor's default text_threshold
+# Precision and recall of all 249 development documents are 0.60 and 0.64 (docs/results/notes.md). Of random draws of 25
+# of them, 97.5% have a precision above 0.38 and a recall above 0.42: lower would be a fault, no other model's luck.
+FLOOR = 0.4
 BLANK = RealNote("blank", "none", " \n")
 
 
@@ -65,5 +68,5 @@ def test_the_pairs_counted_are_those_that_the_classifier_reads_in_the_same_text(
 
 def test_what_is_counted_of_annotated_abstracts_agrees_with_the_corpus(run: Run) -> None:
     true, false, missed = (sum(column) for column in zip(*against_corpus(run.annotated, run.streamed), strict=True))
-    assert true / (true + false) > 0.4
-    assert true / (true + missed) > 0.4
+    assert true / (true + false) > FLOOR
+    assert true / (true + missed) > FLOOR
