@@ -1,7 +1,8 @@
-"""Requests of many messages become batches of one size: asynchronous outside, one thread inside.
+"""Requests of many messages become batches of one size: asynchronous outside, threads inside.
 
-There is no linger timer. While a batch runs in the thread, the next one forms in the queue; an idle classifier starts
-at once. What decides a batch's size is a budget of padded pieces, not a number of requests.
+There is no linger timer. While batches run in the threads, the next one forms in the queue; an idle classifier starts
+at once. What decides a batch's size is a budget of padded pieces, not a number of requests. There are two lanes: while
+the model runs on one batch, the next is tokenised and the last one's spans are read.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class MicroBatcher:
     The classifier stays the caller's: `close` does not close it.
     """
 
-    def __init__(self, classifier: Classifier, pieces: int = 2048, waiting: int = 2048) -> None:
+    def __init__(self, classifier: Classifier, pieces: int = 2048, waiting: int = 2048, lanes: int = 2) -> None:
         self.classifier = classifier
         self.batches = 0
         self.sentences = 0
@@ -56,8 +57,9 @@ class MicroBatcher:
         self._queue: deque[_Request] = deque()
         self._queued = 0
         self._changed = asyncio.Condition()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="classifier")
-        self._runner: asyncio.Task[None] | None = None
+        self._lanes = lanes
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="classifier")
+        self._runners: list[asyncio.Task[None]] = []
         self._closed = False
 
     async def __aenter__(self) -> MicroBatcher:
@@ -75,21 +77,20 @@ class MicroBatcher:
         return self._queued
 
     def start(self) -> None:
-        """Start the task that forms batches."""
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="micro-batcher")
+        """Start the tasks that form batches."""
+        if not self._runners:
+            self._runners = [asyncio.create_task(self._run(), name=f"micro-batcher-{n}") for n in range(self._lanes)]
 
     async def close(self) -> None:
-        """Let the running batch finish; requests still in the queue raise Unavailable."""
+        """Let the running batches finish; requests still in the queue raise Unavailable."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._runner is not None:
-            await self._runner
+        await asyncio.gather(*self._runners)
         for request in self._queue:
             _fail(request, Unavailable("the classifier is closing"))
         self._queue.clear()
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     async def classify(self, sentences: Sequence[str]) -> list[Reading]:
         """One reading a sentence, in order. Waits while the queue is full.
@@ -140,7 +141,7 @@ class MicroBatcher:
         self.sentences += len(sentences)
         try:
             readings = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self.classifier.classify, sentences
+                self._threads, self.classifier.classify, sentences
             )
         except ClassifierError as error:
             if error.retriable or len(batch) == 1:

@@ -41,7 +41,10 @@ class Reading(NamedTuple):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """Reads sentences. The reading of a sentence depends on that sentence alone, to the last bit."""
+    """Reads sentences. The reading of a sentence depends on that sentence alone, to the last bit.
+
+    `classify` may be called from several threads at a time.
+    """
 
     @property
     def model(self) -> str:

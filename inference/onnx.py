@@ -7,6 +7,7 @@ number of threads of one machine: a replay with other batch sizes raises the sam
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,7 +54,7 @@ class Raw(NamedTuple):
 
 
 class OnnxClassifier:
-    """A `Classifier` on onnxruntime's CPU provider. `classify` may be called from one thread at a time.
+    """A `Classifier` on onnxruntime's CPU provider. The model runs for one thread at a time.
 
     `threads` work within one operation; `tokens` bounds the padded pieces of one run, and with it the memory.
     """
@@ -63,6 +64,7 @@ class OnnxClassifier:
         manifest = artefact.manifest
         self._step = manifest.length_step
         self._tokens = max(tokens, manifest.max_length)
+        self._running = threading.Lock()  # two runs side by side would share the same cores
         self._tokenizer = _tokenizer(artefact)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -135,9 +137,10 @@ class OnnxClassifier:
             ids[row, : len(window.ids)] = window.ids
             mask[row, : len(window.ids)] = 1
         try:
-            sentence, drug, effect = self._session.run(
-                ["sentence", "drug", "effect"], {"input_ids": ids, "attention_mask": mask}
-            )
+            with self._running:
+                sentence, drug, effect = self._session.run(
+                    ["sentence", "drug", "effect"], {"input_ids": ids, "attention_mask": mask}
+                )
         except Exception as error:
             raise PoisonInput(f"onnxruntime failed: {type(error).__name__}") from error
         if not (np.isfinite(sentence).all() and np.isfinite(drug).all() and np.isfinite(effect).all()):

@@ -40,7 +40,7 @@ class Lengths:
 
 def run(classifier: Lengths, body: Callable[[MicroBatcher], Awaitable[None]], **limits: int) -> None:
     async def main() -> None:
-        async with MicroBatcher(classifier, **limits) as batcher:
+        async with MicroBatcher(classifier, **{"lanes": 1, **limits}) as batcher:
             await asyncio.wait_for(body(batcher), 30)
 
     asyncio.run(main())
@@ -64,8 +64,15 @@ def test_the_fake_is_a_classifier() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.text(max_size=30), max_size=5), max_size=30), st.integers(1, 200), st.integers(1, 20))
-def test_every_request_gets_its_own_readings_in_order(requests: list[list[str]], pieces: int, waiting: int) -> None:
+@given(
+    st.lists(st.lists(st.text(max_size=30), max_size=5), max_size=30),
+    st.integers(1, 200),
+    st.integers(1, 20),
+    st.integers(1, 3),
+)
+def test_every_request_gets_its_own_readings_in_order(
+    requests: list[list[str]], pieces: int, waiting: int, lanes: int
+) -> None:
     requests = [[s for s in request if s != "poison"] for request in requests]
 
     async def body(batcher: MicroBatcher) -> None:
@@ -73,7 +80,7 @@ def test_every_request_gets_its_own_readings_in_order(requests: list[list[str]],
         assert [[r.probability for r in a] for a in answers] == [[float(len(s)) for s in r] for r in requests]
         assert batcher.sentences == sum(map(len, requests))
 
-    run(Lengths(), body, pieces=pieces, waiting=waiting)
+    run(Lengths(), body, pieces=pieces, waiting=waiting, lanes=lanes)
 
 
 def test_while_a_batch_runs_the_next_forms_and_requests_stay_in_order() -> None:
@@ -89,6 +96,24 @@ def test_while_a_batch_runs_the_next_forms_and_requests_stay_in_order() -> None:
 
     run(classifier, body)
     assert classifier.calls == [["opens"], ["a", "b", "c", "d", "e"]]
+
+
+def test_with_two_lanes_a_second_batch_is_prepared_while_the_first_runs_and_answers_find_their_callers() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        second = asyncio.create_task(batcher.classify(["second"]))
+        await until(lambda: len(classifier.calls) == 2)
+        waiting = [asyncio.create_task(batcher.classify([name])) for name in ("third", "fourth!")]
+        await until(lambda: batcher.queued == 2)
+        classifier.gate.set()
+        answers = await asyncio.gather(first, second, *waiting)
+        assert [answer[0].probability for answer in answers] == [5.0, 6.0, 5.0, 7.0]
+
+    run(classifier, body, lanes=2)
+    assert classifier.calls == [["opens"], ["second"], ["third", "fourth!"]]
 
 
 def test_a_batch_keeps_to_its_budget_counted_with_padding() -> None:
