@@ -216,7 +216,7 @@ def test_closing_refuses_new_requests_and_fails_waiting_ones() -> None:
     classifier.gate.clear()
 
     async def main() -> None:
-        batcher = MicroBatcher(classifier)
+        batcher = MicroBatcher(classifier, lanes=1)
         batcher.start()
         running = await occupied(classifier, batcher)
         waiting = asyncio.create_task(batcher.classify(["waiting"]))
