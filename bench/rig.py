@@ -96,8 +96,7 @@ class Watched:
                     raise SystemExit(f"the worker applied {applied} of {messages} messages\n{self._lab.logs()}")
                 time.sleep(0.05)
 
-    def steady(self, share: float = 0.1) -> tuple[Sample, Sample]:
-        """The first sample with `share` of all messages applied, and the first with all: start-up is left out."""
-        last = self.samples[-1]
-        begin = next(s for s in self.samples if s.applied >= share * last.applied)
-        return begin, last
+    def between(self, first: int, last: int) -> tuple[Sample, Sample]:
+        """The first samples with so many messages applied. What comes before `first` is start-up."""
+        begin, end = (next(s for s in self.samples if s.applied >= applied) for applied in (first, last))
+        return begin, end
