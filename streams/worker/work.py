@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -22,6 +23,7 @@ __all__ = ["Only", "work"]
 
 Only = Literal["assess", "detect"]
 
+SWITCH_SECONDS = 0.0005  # the model's thread waits that long for the interpreter after each run, not 5 ms
 GC_ALLOCATIONS = 50_000  # a batch makes some ten thousand objects, none of them in a cycle
 
 
@@ -50,6 +52,7 @@ def work(
         # What start-up made stays: the collector need not walk it again and again.
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+        sys.setswitchinterval(SWITCH_SECONDS)
         return run_worker(monitor, settings, stages, sink)
     finally:
         if classifier is not None:
