@@ -43,6 +43,14 @@ burn_in_days = 20
 """
 
 
+def run_cli(kafka: str, *args: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """A command to its end, on `kafka` and with a Redis of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("VIGILIA_REDIS")}
+    command = [sys.executable, "-m", "streams", *args]
+    env |= {"VIGILIA_BOOTSTRAP_SERVERS": kafka}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+
+
 @dataclass
 class Lab:
     """One monitor, its file, its settings, and a folder for logs."""

@@ -1,0 +1,86 @@
+"""The whole product on the real stream: VAERS 1990-1999 replayed on a real Kafka and Redis by the command itself.
+
+Settings are the defaults for VAERS, without a hint of vaccine or event. Dates and numbers expected here are published
+(MMWR 1999;48:577, Niu 2001) or recounted from the yearly zips with csv (`vaers_recount.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from streams.events import Alert, decode_alert
+from tests.lab import run_cli
+from tests.replay.vaers_recount import by_day, counted, read, recount
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+
+EPOCH = date(1970, 1, 1)
+SUSPENDED = date(1999, 7, 16)
+WINDOW = (date(1998, 10, 1), SUSPENDED)
+PAIR = ("RV", "Intussusception")
+
+
+@pytest.fixture(scope="module")
+def replay(shared_data: Path, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    out = tmp_path_factory.mktemp("vaers") / "alerts.jsonl"
+    days = ("--from", "1990-01-01", "--to", "1999-12-31")
+    folder = str(shared_data / "vaers_1990_2006")
+    result = run_cli(kafka, "replay", "vaers", folder, *days, "--out", str(out), "--json", timeout=850)
+    assert result.returncode == 0, result.stderr
+    return {**json.loads(result.stdout), "alerts": [decode_alert(line) for line in out.read_bytes().splitlines()]}
+
+
+@pytest.fixture(scope="module")
+def alerts(replay: dict[str, object]) -> list[Alert]:
+    found = replay["alerts"]
+    assert isinstance(found, list)
+    return found
+
+
+def day(alert: Alert) -> date:
+    return EPOCH + timedelta(days=alert.bucket)
+
+
+def test_every_report_has_its_outcome(replay: dict[str, object]) -> None:
+    outcomes = replay["outcomes"]
+    assert isinstance(outcomes, dict)
+    assert replay["messages"] == replay["applied"] == 97_064
+    assert sum(n for name, n in outcomes.items() if name != "tick") == 97_064
+
+
+def test_rotashield_is_alerted_on_3_march_1999_with_five_cases(alerts: list[Alert]) -> None:
+    first = next(a for a in alerts if (a.drug, a.event) == PAIR)
+    assert (first.level, first.status, first.state) == ("early", "new", "raised")
+    assert first.raised_at == "1999-03-03"
+    assert first.cases == len(first.evidence) == 5
+    assert first.measures["recent_expected"] == pytest.approx(0.06, abs=0.01)
+    assert day(first) < SUSPENDED
+
+
+def test_few_other_pairs_are_new_before_the_suspension(alerts: list[Alert]) -> None:
+    new = [a for a in alerts if a.status == "new" and WINDOW[0] <= day(a) <= WINDOW[1]]
+    assert len(new) <= 8
+    assert sum(a.drug == "RV" for a in new) >= 3
+
+
+def test_vaccines_of_the_same_visit_are_never_new(alerts: list[Alert]) -> None:
+    innocent = [a for a in alerts if a.event == PAIR[1] and a.drug in ("IPV", "DTAP")]
+    assert innocent
+    assert all(a.status != "new" for a in innocent)
+
+
+def test_table_cases_and_dates_equal_a_recount_with_csv(alerts: list[Alert], shared_data: Path) -> None:
+    found = [a for a in alerts if (a.drug, a.event) == PAIR]
+    expected = recount(by_day(counted(read(shared_data / "vaers_1990_2006", 1990, 1999))), *PAIR)
+    assert [day(a) for a in found] == [e.day for e in expected]
+    for alert, again in zip(found, expected, strict=True):
+        assert (alert.table.a, alert.table.b, alert.table.c, alert.table.d) == again.table
+        assert alert.table.expected == pytest.approx(again.expected, rel=1e-9)
+        assert alert.statistic == pytest.approx(again.statistic, rel=1e-6)
+        cases = {(datetime.fromtimestamp(c.received_at / 1000, UTC).date(), c.case_id) for c in alert.evidence}
+        assert cases == set(again.cases)
