@@ -95,7 +95,8 @@ def with_model(rig: Rig, rounds: int = ROUNDS, notes: int = NOTES) -> Throughput
     """Clinical notes: sentences a second through the worker, against onnxruntime alone on the same sentences.
 
     The machine's speed drifts, so the two take turns: bare, worker, bare, ... The ratio is the median over the rounds
-    of the worker's rate to the mean of the bare ones before and after it.
+    of the worker's rate to the mean of the bare ones before and after it. A first round warms both up and is not
+    counted.
     """
     lab = rig.lab("text", TEXT_MONITOR)
     texts = made_up_notes(notes)
@@ -104,7 +105,7 @@ def with_model(rig: Rig, rounds: int = ROUNDS, notes: int = NOTES) -> Throughput
     bare, rates, cpus = [limit.rate()], [], []
     with lab.worker() as process:
         watched = Watched(lab, process.pid)
-        for n in range(rounds):
+        for n in range(rounds + 1):
             lab.load(
                 Outgoing(lab.topic, f"{n}-{i}".encode(), encode(ClinicalNote(f"{n}-{i}", text, received_at=NOTED)))
                 for i, text in enumerate(texts)
@@ -115,6 +116,7 @@ def with_model(rig: Rig, rounds: int = ROUNDS, notes: int = NOTES) -> Throughput
             rates.append(done / (end.at - begin.at))
             cpus.append((end.cpu - begin.cpu) / done * 1e6)
             bare.append(limit.rate())
+    bare, rates, cpus = bare[1:], rates[1:], cpus[1:]
     ratio = median(rate / ((bare[n] + bare[n + 1]) / 2) for n, rate in enumerate(rates))
     return Throughput(
         "sentences/s", rounds * len(sentences), median(rates), median(bare), ratio, median(cpus), watched.peak_rss

@@ -204,7 +204,8 @@ class Alert(Struct, frozen=True):
     up to which cases, table and statistic count: an earlier one after a follow-up, which changes no count. `raised_at`
     is the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
     `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
-    `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals.
+    `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals. `windows` counts the pair's cases of the
+    last day, week, month, half year and the whole reference window, in whole buckets up to `decided`.
     """
 
     id: str
@@ -227,6 +228,7 @@ class Alert(Struct, frozen=True):
     evidence_omitted: int
     versions: Versions
     chain: str | None = None
+    windows: dict[str, int] = {}
 
 
 def rank(alert: Alert) -> tuple[bool, int, bool]:

@@ -19,9 +19,11 @@ from streams.events import Alert, EvidenceCase, State, Versions
 from streams.monitors import Monitor
 from streams.state.parts import EvidenceRow, pairs_of
 
-__all__ = ["Assembly", "PairCase", "pair_cases", "with_versions"]
+__all__ = ["Assembly", "PairCase", "in_windows", "pair_cases", "with_versions"]
 
 RULE_VERSION = "early/1"
+DAY_MS = 86_400_000
+WINDOW_DAYS = {"day": 1, "week": 7, "month": 30, "half_year": 182}  # and the reference window
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,19 @@ class Assembly:
                 vocabulary=self.vocabulary,
                 model=", ".join(models) or None,
             ),
+            windows=in_windows(alarm.bucket, [case.bucket for case in cases], self.monitor.bucket_ms),
         )
+
+
+def in_windows(bucket: int, buckets: Sequence[int], width_ms: int) -> dict[str, int]:
+    """How many of `buckets` lie in each trailing window that ends with `bucket`: whole buckets, at least one.
+
+    >>> in_windows(100, [100, 99, 70, 10], 86_400_000)
+    {'day': 1, 'week': 2, 'month': 2, 'half_year': 4, 'reference': 4}
+    """
+    lengths = {name: max(1, days * DAY_MS // width_ms) for name, days in WINDOW_DAYS.items()}
+    counts = {name: sum(bucket - length < b <= bucket for b in buckets) for name, length in lengths.items()}
+    return {**counts, "reference": len(buckets)}
 
 
 def with_versions(evidence: Iterable[PairCase], versions: Mapping[Case, int]) -> list[PairCase]:

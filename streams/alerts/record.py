@@ -76,6 +76,7 @@ def record_of(
     state: State,
     limit: int,
     versions: Versions,
+    windows: dict[str, int],
 ) -> Alert:
     """The revision that `alarm` makes. `evidence`: all the pair's cases in the reference window; `first`: the bucket
     that first raised the pair, which may be the alarm's own."""
@@ -100,6 +101,7 @@ def record_of(
         evidence=newest[:limit],
         evidence_omitted=max(0, len(newest) - limit),
         versions=versions,
+        windows=windows,
     )
 
 

@@ -120,6 +120,9 @@ def _print(alert: Alert, cases: int) -> None:
     )
     click.echo(f"  statistic  {alert.statistic:.6g}, alarm at {alert.threshold:.6g} and above")
     click.echo(f"  cases      {alert.cases} in the reference window, {alert.table.expected:.4g} expected within strata")
+    if alert.windows:
+        counts = ", ".join(f"{number:,} in the {name.replace('_', ' ')}" for name, number in alert.windows.items())
+        click.echo(f"  of them    {counts} (trailing windows)")
     click.echo()
     table = alert.table
     rows = [
