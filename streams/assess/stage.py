@@ -171,6 +171,8 @@ class AssessStage:
         if run.until is not None and max(batch.next, batch.end or 0) >= run.until:
             if self._end_ticks:
                 run.sequencer.tick(END_OF_TIME)
+            else:
+                run.sequencer.gap(run.until)  # the last offsets may hold nothing to read: markers of transactions
             run.complete = True
             self._source.hold(r.source for r in self._runs.values() if r.complete)
         self._release(run)

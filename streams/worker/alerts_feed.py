@@ -40,6 +40,7 @@ class AlertsFeed:
         try:
             partitions = self._consumer.list_topics(self._topic, REQUEST_SECONDS).topics[self._topic].partitions
         except KafkaException as error:
+            self._consumer.close()  # `open` is tried again
             raise transport_error(error, f"reading {self._topic}") from None
         self._behind = set(partitions)
         self._consumer.assign([TopicPartition(self._topic, number, 0) for number in partitions])
@@ -63,7 +64,7 @@ class AlertsFeed:
                 elif not (failure := transport_error(error, f"reading {self._topic}")).retriable:
                     raise failure
                 continue
-            key, value = (message.key() or b"").decode(), message.value()
+            key, value = (message.key() or b"").decode("utf-8", "replace"), message.value()
             if value is None:
                 if key in self._ours:
                     yield key, None

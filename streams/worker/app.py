@@ -23,7 +23,7 @@ import faust
 import structlog
 from mode import Service
 
-from streams.errors import VigiliaError
+from streams.errors import TransportError, VigiliaError
 from streams.monitors import Monitor
 from streams.settings import Settings
 from streams.transport import Sink, control_topic
@@ -82,13 +82,14 @@ class Worker:
         self._monitor, self._settings, self._sink = monitor, settings, sink
         self._services = [_StageService(stage, settings.shutdown_seconds + FRAME_SECONDS) for stage in stages]
         self._stopping = asyncio.Event()
+        self._crash: BaseException | None = None
 
     def stop(self) -> None:
         """Begin to stop; `run` returns when that is done."""
         self._stopping.set()
 
     async def run(self, *, signals: bool = True) -> None:
-        """Run to the end. Raises the first stage's failure. `signals`: SIGINT and SIGTERM stop it, once."""
+        """Run to the end. `signals`: SIGINT or SIGTERM stops it. Raises the first stage's failure, else Faust's."""
         loop = asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(prefix="vigilia-faust-") as folder:
             app = frame(self._monitor, self._settings, folder, self.stop)
@@ -108,6 +109,8 @@ class Worker:
         for service in self._services:
             if service.failure is not None:
                 raise service.failure
+        if self._crash is not None:
+            raise TransportError(f"the frame of the worker failed: {type(self._crash).__name__}; its log says why")
 
     async def _wait(self, app: Any) -> None:
         """Until a signal, a failure, or the end of every stage."""
@@ -116,6 +119,8 @@ class Worker:
         try:
             while ended:
                 done, _ = await asyncio.wait([*ended, *others], return_when=asyncio.FIRST_COMPLETED)
+                if others[1] in done:
+                    self._crash = app.crash_reason  # None if somebody stopped it
                 if done & set(others) or any(service.failure for service in self._services):
                     return
                 ended = [task for task in ended if task not in done]

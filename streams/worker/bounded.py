@@ -7,9 +7,12 @@ last bucket is closed. Workers beyond the first run in processes of their own, a
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from streams.errors import VigiliaError
@@ -54,11 +57,11 @@ def run_bounded(
     store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))
     try:
         with _workers(monitor, settings, until, workers) as processes:
-            while any(process.is_alive() for process in processes):
+            while running := [process.sentinel for process in processes if process.is_alive()]:
                 _check(processes)
                 if on_progress is not None:
                     on_progress(_progress(store, until))
-                processes[0].join(POLL_SECONDS)
+                wait(running, POLL_SECONDS)
             _check(processes)
         return _progress(store, until)
     finally:
@@ -88,8 +91,17 @@ def _workers(
 
 def _work(monitor: Monitor, settings: Settings, until: dict[Partition, int]) -> None:
     """One worker, in its process. Its exit status says how it went; the error's text is in the log."""
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     configure_logging(settings.log_level)
     raise SystemExit(work(monitor, settings, until=until))
+
+
+def _end_with_parent() -> None:
+    """Without it a worker whose command was killed would go on for ever, for nobody. Being killed is safe."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _check(processes: list[BaseProcess]) -> None:

@@ -33,11 +33,10 @@ RETRY_SECONDS = 1.0
 
 
 class _Turn(NamedTuple):
-    """What a turn of the timer found: partitions at which Redis has moved, closes, records that the topic lacks."""
+    """What a turn of the timer found: closes, and records that the topic lacks (None: not known yet)."""
 
-    moved: dict[int, int]
     closed: list[Closed]
-    lacking: list[Message]
+    lacking: list[Message] | None
 
 
 class Detecting:
@@ -71,6 +70,7 @@ class Detecting:
 
     async def run(self) -> None:
         """Work until stopped or finished. Raises VigiliaErrors that are not retriable."""
+        self._loop = asyncio.get_running_loop()
         await self._call(self._open)
         try:
             async with self._source:
@@ -152,12 +152,10 @@ class Detecting:
         pause = self.settings.provisional_interval_ms / 1000
         while not self._stopping.is_set():
             turn = await self._call(self._turn)
-            for partition, offset in turn.moved.items():
-                self._source.seek((self.monitor.assessments_topic, partition), offset)
             for closed in turn.closed:
                 self._on_closed(closed)
-            await self._publish(turn.lacking)
-            if not turn.closed and not turn.lacking and await self._call(self.detection.is_finished):
+            await self._publish(turn.lacking or [])
+            if not turn.closed and turn.lacking == [] and await self._call(self.detection.is_finished):
                 return
             try:
                 await asyncio.wait_for(self._stopping.wait(), 0.0 if turn.closed else pause)
@@ -166,13 +164,16 @@ class Detecting:
 
     def _turn(self) -> _Turn:
         """What the timer is for, as one visit to the thread: each visit waits for the batch that is being applied."""
-        moved = self.detection.moved()
+        for partition, offset in self.detection.moved().items():
+            # At once: should what follows fail, the next turn will not find it moved any more.
+            source = (self.monitor.assessments_topic, partition)
+            self._loop.call_soon_threadsafe(self._source.seek, source, offset)
         closed = self.detection.close_due()
         if self.detection.until is None and self._source.queued[0] <= 1:
             self.detection.look()  # behind by more, there is better to do
         for alert_id, record in self.feed.poll():
             self.detection.publisher.observe(alert_id, record)
-        return _Turn(moved, closed, self.detection.lacking() if self.feed.caught_up else [])
+        return _Turn(closed, self.detection.lacking() if self.feed.caught_up else None)
 
     async def _publish(self, messages: Sequence[Message]) -> None:
         if not messages:

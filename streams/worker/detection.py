@@ -91,8 +91,8 @@ class Detection:
         """
         found = self.store.positions()
         moved = {p: found.next.get(p, 0) for p, expected in self._next.items() if found.next.get(p, 0) != expected}
-        if moved:
-            self.provisional.forget()
+        if any(offset < self._next[partition] for partition, offset in moved.items()):
+            self.provisional.forget()  # but not where others go on with a partition that was ours
         self._stand(moved, found)
         return moved
 
@@ -104,6 +104,8 @@ class Detection:
             found = self.store.positions()  # both in one reading: Redis may have moved again since it refused
             outcome = Refused(found.next.get(partition, 0))
             self._stand({partition: outcome.next_a}, found)
+            if outcome.next_a < a0:
+                self.provisional.forget()
             log.info("read_on_from_redis", partition=partition, expected=a0, next=outcome.next_a)
         else:
             self._sources.update(step.sources)
@@ -171,13 +173,18 @@ class Detection:
     # ------------------------------------------------------------ the end of a bounded run
 
     def is_finished(self) -> bool:
-        """Whether everything up to `until` is applied and every bucket is closed."""
+        """Whether everything up to `until` is applied and every bucket is closed.
+
+        An end tick says so by itself: it is valid only behind the last record. `next` need not get to `until` then,
+        since the last offsets of a log may hold nothing to read (markers of transactions).
+        """
         if self.until is None:
             return False
         sources = self.store.positions().sources
         reached = all(
-            state.next >= self.until.get(source, 0)
-            and (not self._end_ticks or (state.latest is not None and state.latest >= END_OF_TIME))
+            state.latest is not None and state.latest >= END_OF_TIME
+            if self._end_ticks
+            else state.next >= self.until.get(source, 0)
             for source, state in sources.items()
         )
         return reached and self.store.closable() is None

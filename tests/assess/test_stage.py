@@ -409,3 +409,19 @@ def test_transaction_markers_leave_no_hole(bench: Callable[..., Bench], unique: 
     b.log.write(b.topic, [report(9)])
     asyncio.run(b.burst())
     assert [(record.lo, record.offset) for record in b.chain() if isinstance(record, Assessment)][-1] == (5, 9)
+
+
+def test_without_end_ticks_what_holds_nothing_to_read_at_the_end_is_covered(
+    bench: Callable[..., Bench], unique: Callable[[str], str]
+) -> None:
+    """A detect stage that waits for the end offset would wait for ever for the marker at offset 1."""
+    b = bench()
+    producer = Producer({**b.log.config, "transactional.id": unique("t")})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(b.topic, report(0), partition=0)
+    producer.commit_transaction(30)
+    asyncio.run(b.burst(end_ticks=False))
+    first, last = b.records()
+    assert (first.lo, first.offset) == (0, 0)
+    assert last == Gap(b.topic, 0, 1, 1)

@@ -18,6 +18,7 @@ from streams.monitors import Monitor, Source
 from streams.settings import Settings
 from streams.transport import Sink, control_topic, ensure_topics, required_topics
 from streams.transport.embedded import EmbeddedBroker
+from streams.worker import app as app_module
 from streams.worker.app import Worker, credentials, run_worker
 from streams.worker.assessing import Assessing, source_ends
 
@@ -76,6 +77,25 @@ def test_a_failing_stage_stops_the_others_and_gives_the_exit_status(
     failing, other = FakeStage(seconds=0.1, failure=failure), FakeStage()
     assert run_worker(*world, [failing, other]) == status
     assert other.log == ["started", "ended"]
+
+
+@pytest.mark.kafka
+def test_a_frame_that_crashes_is_no_good_end(world: tuple[Monitor, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = app_module.frame
+
+    def crashing(*args: Any) -> Any:
+        app = made(*args)
+
+        @app.timer(0.2)
+        async def crash() -> None:
+            await app.crash(RuntimeError("x"))
+
+        return app
+
+    monkeypatch.setattr(app_module, "frame", crashing)
+    stage = FakeStage()
+    assert run_worker(*world, [stage]) == 1
+    assert stage.log == ["started", "ended"]
 
 
 @pytest.mark.kafka
