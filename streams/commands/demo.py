@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.commands.options import json_option
+from streams.commands.options import json_option, terminable
 from streams.commands.output import console, printable, write_json
 from streams.demo.generator import DEFAULT_SEED
 
@@ -45,7 +45,7 @@ def command(seed: int, as_json: bool) -> int:
 
     configure_logging("error")
     begun = time.monotonic()
-    with demo_session(load_settings(), seed) as session:
+    with terminable(), demo_session(load_settings(), seed) as session:
         if not as_json:
             _introduce(session)
         shown = _Shown(session, as_json=as_json)
@@ -177,6 +177,7 @@ def _print(summary: dict[str, object]) -> None:
     assert isinstance(dead, dict)
     rows = [
         ("messages in", summary["messages"], truth["messages"]),
+        ("assessed", summary["assessed"], truth["messages"] - sum(truth["dead_letters"].values())),
         ("counted", summary["counted"], truth["counted"]),
         ("  of them late", summary["late"], truth["late"]),
         ("duplicates", summary["duplicates"], truth["duplicates"]),
@@ -187,6 +188,7 @@ def _print(summary: dict[str, object]) -> None:
         click.echo(f"  {name:<18} {found:>9,} {true:>9,}")
     click.echo("  dead letters by reason: " + ", ".join(f"{n} {reason}" for reason, n in sorted(dead.items())))
     _print_planted(planted)
+    click.echo(f"Alerts and updates: {summary['alerts']}")
     others = summary["others"]
     assert isinstance(others, list)
     named = ", ".join(f"{printable(o['drug'])} x {printable(o['event'])} ({o['status']})" for o in others)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +18,7 @@ from streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from streams.state.store import StoreSettings
 
-__all__ = ["json_option", "monitor_option", "prepare", "store_settings", "store_url"]
+__all__ = ["json_option", "monitor_option", "prepare", "store_settings", "store_url", "terminable"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -48,3 +51,16 @@ def store_settings(monitor: Monitor) -> StoreSettings:
     from streams.state.session import StoreSettings
 
     return StoreSettings.of(monitor)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl+C does: the workers it started are stopped, what it made elsewhere is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

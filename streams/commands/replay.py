@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import SecretStr
 
-from streams.commands.options import json_option, prepare
+from streams.commands.options import json_option, prepare, terminable
 from streams.commands.output import console, write_json
 from streams.errors import ConfigurationError, TransportError
 from streams.monitors import Monitor, load_monitor
@@ -68,12 +68,15 @@ def command(
         raise click.UsageError("--from and --to go with vaers")
     if monitor is None and format_ != "vaers":
         raise click.UsageError("say which monitor to replay: --monitor")
+    if out is not None and not out.parent.is_dir():
+        raise click.UsageError(f"--out: there is no folder {out.parent}")
     overrides = {"evidence": evidence} if evidence else {}
     original = load_monitor(monitor or "vaers", **overrides)
     if format_ != "topic" and len(original.sources) != 1:
         raise ConfigurationError("files can be replayed by a monitor with one source topic; this one has several")
     settings = prepare()
     with ExitStack() as stack:
+        stack.enter_context(terminable())
         settings = _with_redis(settings, stack)
         replay, settings = _namespace(original, settings, own_sources=format_ != "topic", batch=batch)
         problems: Counter[str] = Counter()

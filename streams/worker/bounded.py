@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from streams.errors import VigiliaError
+from streams.events import END_OF_TIME
 from streams.logs import configure_logging
 from streams.monitors import Monitor
 from streams.settings import Settings
@@ -50,7 +51,7 @@ def run_bounded(
 ) -> Progress:
     """Run to the end of the source topics; all topics are there. Returns how it ended.
 
-    Raises VigiliaError as soon as a worker fails.
+    Raises VigiliaError as soon as a worker fails, and if they ended before the end: half a result is none.
     """
     until = source_ends(monitor, settings)
     assert settings.redis_url is not None
@@ -63,6 +64,7 @@ def run_bounded(
                     on_progress(_progress(store, until))
                 wait(running, POLL_SECONDS)
             _check(processes)
+        _check_end(store)
         return _progress(store, until)
     finally:
         store.close()
@@ -108,6 +110,13 @@ def _check(processes: list[BaseProcess]) -> None:
     for process in processes:
         if process.exitcode not in (None, 0):
             raise VigiliaError(f"{process.name} ended with status {process.exitcode}: its log says why")
+
+
+def _check_end(store: Store) -> None:
+    """A worker that is told to stop ends with status 0 too."""
+    ended = all(state.latest == END_OF_TIME for state in store.positions().sources.values())
+    if not ended or store.closable() is not None:
+        raise VigiliaError("the workers were stopped before everything was applied and closed")
 
 
 def _progress(store: Store, until: Mapping[Partition, int]) -> Progress:

@@ -1,13 +1,25 @@
-"""Workers that a bounded run starts: they do not outlive it."""
+"""The workers of a bounded run do not outlive it, and what they leave half done is no result."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
+
+from streams.detect.progress import advance
+from streams.detect.time import Timing
+from streams.errors import VigiliaError
+from streams.events import END_OF_TIME, Tick
+from streams.monitors import Monitor, Source
+from streams.state.server import RedisServer
+from streams.state.session import StoreSettings
+from streams.state.store import Store
+from streams.worker.bounded import _check_end
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARENT = """
@@ -37,3 +49,17 @@ def test_a_worker_ends_when_the_command_that_started_it_is_killed(tmp_path: Path
         time.sleep(1)
         parent.kill()
         assert worker.wait(20) != 0 or not worker.is_running()
+
+
+def test_workers_that_were_stopped_early_give_no_result(
+    unique: Callable[[str], str], redis_server: RedisServer
+) -> None:
+    monitor = Monitor(name=unique("bounded"), sources=(Source(topic="reports"),))
+    store = Store.connect(redis_server.url, StoreSettings.of(monitor))
+    with pytest.raises(VigiliaError, match="stopped"):
+        _check_end(store)
+    step = advance(store.positions().sources, [Tick("reports", 0, 0, END_OF_TIME)], Timing(1, 0))
+    store.apply(0, 0, 1, step)
+    _check_end(store)
+    store.wipe()
+    store.close()
