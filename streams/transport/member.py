@@ -30,7 +30,9 @@ Starts = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 Leaving = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 
 WAIT_SECONDS = 0.2  # longest time that a seek, a pause or stopping waits for `turn`
-OWNER_SECONDS = 30.0  # longest time that a rebalance waits for the owner's answer
+OWNER_SECONDS = (
+    240.0  # longest that a rebalance waits for the owner, who may wait for Redis; Kafka grants 300
+)
 BROKER_SECONDS = 10.0
 
 

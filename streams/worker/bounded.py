@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+import structlog
+
 from streams.errors import VigiliaError
 from streams.events import END_OF_TIME
-from streams.logs import configure_logging
+from streams.logs import configure_logging, describe_exception
 from streams.monitors import Monitor
 from streams.settings import Settings
 from streams.state.session import StoreSettings
@@ -28,7 +30,10 @@ from streams.worker.work import work
 
 __all__ = ["Progress", "remove_namespace", "run_bounded"]
 
+log = structlog.get_logger(__name__)
+
 POLL_SECONDS = 0.25
+INTERNAL_ERROR = 70  # as the command line's
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,12 @@ def _work(monitor: Monitor, settings: Settings, until: dict[Partition, int]) -> 
     """One worker, in its process. Its exit status says how it went; the error's text is in the log."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     configure_logging(settings.log_level)
-    raise SystemExit(work(monitor, settings, until=until))
+    try:
+        status = work(monitor, settings, until=until)
+    except Exception as error:  # noqa: BLE001 - multiprocessing would print its message, which may quote a report
+        log.error("worker_crashed", error=describe_exception(error))
+        status = INTERNAL_ERROR
+    raise SystemExit(status)
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -16,9 +17,11 @@ from streams.detect.time import Timing
 from streams.errors import VigiliaError
 from streams.events import END_OF_TIME, Tick
 from streams.monitors import Monitor, Source
+from streams.settings import Settings
 from streams.state.server import RedisServer
 from streams.state.session import StoreSettings
 from streams.state.store import Store
+from streams.worker import bounded
 from streams.worker.bounded import _check_end
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,6 +52,26 @@ def test_a_worker_ends_when_the_command_that_started_it_is_killed(tmp_path: Path
         time.sleep(1)
         parent.kill()
         assert worker.wait(20) != 0 or not worker.is_running()
+
+
+def test_a_worker_that_crashes_says_where_and_not_on_what(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*_args: object, **_options: object) -> int:
+        raise ValueError("Mrs Quellwasser")
+
+    monkeypatch.setattr(bounded, "work", crash)
+    monkeypatch.setattr(bounded, "_end_with_parent", lambda: None)
+    before = logging.getLogger().handlers[:]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            bounded._work(Monitor(name="crash", sources=(Source(topic="reports"),)), Settings(), {})
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert ended.value.code == 70
+    told = capfd.readouterr().err
+    assert "ValueError" in told
+    assert "Quellwasser" not in told
 
 
 def test_workers_that_were_stopped_early_give_no_result(
