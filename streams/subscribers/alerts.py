@@ -206,7 +206,7 @@ class AlertStream:
             return None
         try:
             alert = decode_alert(value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             where = f"{self._topic}/{message.partition()}/{message.offset()}"
             if self._unreadable == "raise":
                 return SchemaMismatch(f"{where} holds no alert ({type(error).__name__})")

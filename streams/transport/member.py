@@ -30,9 +30,7 @@ Starts = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 Leaving = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 
 WAIT_SECONDS = 0.2  # longest time that a seek, a pause or stopping waits for `turn`
-OWNER_SECONDS = (
-    240.0  # longest that a rebalance waits for the owner, who may wait for Redis; Kafka grants 300
-)
+OWNER_SECONDS = 240.0  # longest that a rebalance waits for the owner, who may wait for Redis; Kafka: 300
 BROKER_SECONDS = 10.0
 
 

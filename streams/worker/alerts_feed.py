@@ -76,6 +76,6 @@ class AlertsFeed:
         """Whether the record is an alert of this monitor. What is no alert at all is somebody else's mistake."""
         try:
             return decode_alert(message.value()).monitor == self._monitor
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.warning("no_alert", topic=self._topic, partition=message.partition(), offset=message.offset())
             return False

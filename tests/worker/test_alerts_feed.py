@@ -17,7 +17,14 @@ pytestmark = pytest.mark.kafka
 def test_records_that_are_no_alerts_are_passed_over(kafka_log: Any, unique: Callable[[str], str]) -> None:
     topic = kafka_log.create(unique("alerts"), 1)
     producer = Producer(kafka_log.config)
-    for key, value in ((b"\xff\xfe", b"{}"), (None, b"\xff"), (b"\xff", None)):
+    deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for key, value in (
+        (b"\xff\xfe", b"{}"),
+        (None, b"\xff"),
+        (b"\xff", None),
+        (b"1", b'{"id":"\xff"}'),
+        (b"1", deep),
+    ):
         producer.produce(topic, value, key)
     producer.flush()
     feed = AlertsFeed(kafka_log.config, topic, "any")
