@@ -23,17 +23,7 @@ def main() -> None:
         model = with_model(services)
         late = provisional(services, without.worker / 2)
     peak = max(without.peak_rss, model.peak_rss, late.peak_rss) / 2**20
-    rows = [
-        (
-            t,
-            f"{r.worker:,.0f} {r.unit}",
-            f"{r.bare:,.0f}",
-            f"{r.ratio:.2f}",
-            f"{r.cpu_us:,.0f}",
-            f"{r.peak_rss / 2**20:,.0f}",
-        )
-        for t, r in (("coded reports, no model", without), ("notes, with the model", model))
-    ]
+    rows = [row("coded reports, no model", without), row("notes, with the model", model)]
     columns = ("end to end", ">worker", ">bare limit", ">ratio", ">CPU us each", ">peak MiB")
     print_table(columns, rows, title=f"{machine()}, {today()}, commit {commit()}")
     print(

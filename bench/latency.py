@@ -65,9 +65,10 @@ def provisional(rig: Rig, rate: float) -> Latency:
         sent, came = run(lab, consumer, rate)
         watched.until(loaded)
         consumer.close()
-    waits = np.array(sorted(came[drug] - at for drug, at in sent.items() if drug in came)) * 1000
+    # An alert that never came counts as one that took as long as it was waited for.
+    waits = np.array(sorted(came.get(drug, at + WAIT_SECONDS) - at for drug, at in sent.items())) * 1000
     p50, p99 = (float(np.percentile(waits, q)) for q in (50, 99))
-    return Latency(rate, len(waits), len(sent) - len(waits), p50, p99, float(waits[-1]), watched.peak_rss)
+    return Latency(rate, len(came), len(sent.keys() - came.keys()), p50, p99, float(waits[-1]), watched.peak_rss)
 
 
 def report_of(number: int, pair: int, day: int) -> Outgoing:

@@ -17,7 +17,7 @@ from streams.commands.options import json_option, prepare, terminable
 from streams.commands.output import console, write_json
 from streams.errors import ConfigurationError, TransportError
 from streams.monitors import Monitor, load_monitor
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from streams.events import Alert, SourceMessage
@@ -56,7 +56,8 @@ def command(
     FORMAT is `vaers` or `json` (files, loaded into topics that only this replay sees) or `topic` (the monitor's own
     source topics, as far as they reach now). Needs a Kafka; without VIGILIA_REDIS_URL it brings its own Redis. Every
     raised or updated alert becomes a line of --out, in order of (bucket, id); two replays of the same reports write the
-    same bytes, whatever --workers and --batch are.
+    same bytes, whatever --workers and --batch are. (Reports without received_at count at the time of loading: those do
+    not repeat.)
 
     \b
     Example:
@@ -66,6 +67,8 @@ def command(
         raise click.UsageError("`topic` takes no files, `vaers` and `json` need some")
     if format_ != "vaers" and (start or end):
         raise click.UsageError("--from and --to go with vaers")
+    if keep and load_settings().redis_url is None:
+        raise click.UsageError("--keep needs a Redis that stays: set VIGILIA_REDIS_URL")
     if monitor is None and format_ != "vaers":
         raise click.UsageError("say which monitor to replay: --monitor")
     if out is not None and not out.parent.is_dir():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from streams.alerts.closer import Closed, Closer
@@ -18,6 +19,7 @@ from streams.alerts.publisher import Message, Publisher
 from streams.alerts.revisions import Revision
 from streams.detect.progress import Source, SourceState, advance
 from streams.detect.time import Timing
+from streams.errors import StateConflict
 from streams.events import END_OF_TIME, decode_record
 from streams.monitors import Monitor
 from streams.state.session import StoreSettings
@@ -28,6 +30,8 @@ __all__ = ["Detection"]
 log = structlog.get_logger(__name__)
 
 TAKEOVER_SECONDS: Final = 0.5
+MOST_OPEN: Final = 64  # open buckets; disorder and an idle night make a handful
+HELD_SECONDS: Final = 60.0
 CLOSING_SECONDS: Final = 0.5  # closes in a row before the next batch is applied
 
 
@@ -97,8 +101,17 @@ class Detection:
         return moved
 
     def apply(self, partition: int, a0: int, a1: int, values: Sequence[bytes]) -> Applied | Refused:
-        """Apply the records [a0, a1) of a partition. Refused: nothing was applied, read on from where it says."""
-        step = advance(self._sources, map(decode_record, values), self._timing)
+        """Apply the records [a0, a1) of a partition. Refused: nothing was applied, read on from where it says.
+
+        Raises StateConflict for bytes on the assessments topic that are no record: what is in the log must be ours.
+        """
+        try:
+            step = advance(self._sources, map(decode_record, values), self._timing)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            topic = f"{self.monitor.assessments_topic}/{partition}"
+            raise StateConflict(
+                f"{topic}: something between offsets {a0} and {a1 - 1} is no assessment record; who else writes there?"
+            ) from None
         outcome = self.store.apply(partition, a0, a1, step)
         if isinstance(outcome, Refused):
             found = self.store.positions()  # both in one reading: Redis may have moved again since it refused
@@ -151,13 +164,33 @@ class Detection:
         return now - self._waiting[1] >= TAKEOVER_SECONDS
 
     def look(self) -> int:
-        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time."""
+        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time.
+
+        Too many open buckets are not looked at: then a silent partition holds the watermark, and the log names it.
+        """
         begun = time.monotonic()
         if begun < self._next_look or self.store.closable() is not None:
+            return 0
+        if (number := len(self.store.open_buckets())) > MOST_OPEN:
+            self._tell_who_holds(number)
+            self._next_look = begun + HELD_SECONDS
             return 0
         found = len(self.provisional.look())
         self._next_look = 2 * time.monotonic() - begun
         return found
+
+    def _tell_who_holds(self, open_buckets: int) -> None:
+        floors = {source: state.floor for source, state in self.store.positions().sources.items()}
+        known = [floor for floor in floors.values() if floor is not None]
+        lowest = None if len(known) < len(floors) else min(known)
+        holding = sorted(f"{topic}/{number}" for (topic, number), floor in floors.items() if floor == lowest)
+        log.warning(
+            "watermark_held",
+            partitions=holding[:10],
+            open_buckets=open_buckets,
+            advice="no bucket closes before these partitions say that time has passed: live = true in the monitor "
+            "lets the clock say it for a quiet one",
+        )
 
     # ------------------------------------------------------------ alerts
 

@@ -1,53 +1,57 @@
-"""Detect in a worker, on a real Redis: when a bounded run is finished, and which moves of Redis it notices."""
+"""What a worker does with Redis when something is not as it should be."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
-from streams.events import END_OF_TIME, Tick, encode
+from streams.errors import StateConflict
+from streams.events import MICRO, Assessment, encode
 from streams.monitors import Monitor, Source
 from streams.state.server import RedisServer
+from streams.worker import detection as module
 from streams.worker.detection import Detection
 
-TOPIC = "reports"
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def make(unique: Callable[[str], str], redis_server: RedisServer) -> Iterator[Callable[..., Detection]]:
-    name = unique("detection")
-    made = []
-
-    def detection(**options: object) -> Detection:
-        monitor = Monitor(name=name, sources=(Source(topic=TOPIC),))
-        made.append(Detection(monitor, redis_server.url, vocabulary="v", **options))  # type: ignore[arg-type]
-        made[-1].open()
-        made[-1].starts([0])
-        return made[-1]
-
-    yield detection
-    made[0].store.wipe()
-    for detection_ in made:
-        detection_.close()
+def detection(redis_server: RedisServer, unique: Callable[[str], str]) -> Iterator[Detection]:
+    monitor = Monitor(name=unique("detection"), sources=(Source(topic="loud"), Source(topic="silent")))
+    found = Detection(monitor, redis_server.url, vocabulary="v")
+    found.open()
+    found.starts([0])
+    yield found
+    found.close()
 
 
-def test_a_log_that_ends_in_nothing_to_read_is_finished_with_its_end_tick(make: Callable[..., Detection]) -> None:
-    """The end offset counts a transaction's marker; no record ever covers it."""
-    detection = make(until={(TOPIC, 0): 1})
-    assert not detection.is_finished()
-    detection.apply(0, 0, 1, [encode(Tick(TOPIC, 0, 0, END_OF_TIME))])
-    assert detection.is_finished()
+def record(offset: int) -> bytes:
+    case = f"case-{offset}"
+    received = (10_000 + offset) * DAY_MS
+    return encode(Assessment("loud", 0, offset, offset, received, case, 1, 0, ["drug"], ["event"], [MICRO]))
 
 
-def test_provisional_alerts_begin_anew_only_where_redis_was_set_back(make: Callable[..., Detection]) -> None:
-    idle, busy = make(), make()
-    forgotten: list[str] = []
-    idle.provisional.forget = lambda: forgotten.append("forget")  # type: ignore[method-assign]
-    busy.apply(0, 0, 1, [encode(Tick(TOPIC, 0, 0, 1))])
-    assert idle.moved() == {0: 1}
-    assert idle.moved() == {}
-    assert not forgotten, "another worker went on with a partition that was ours"
-    busy.store.wipe()
-    assert idle.moved() == {0: 0}
-    assert forgotten
+@pytest.mark.parametrize("garbage", [b"not JSON", b"{}", b"[" * 100_000, b"\xff\xfe", b""])
+def test_bytes_that_are_no_assessment_record_are_named_and_nothing_is_applied(
+    detection: Detection, garbage: bytes
+) -> None:
+    with pytest.raises(
+        StateConflict, match=r"assessments/0: something between offsets 0 and 1 is no assessment record"
+    ):
+        detection.apply(0, 0, 2, [record(0), garbage])
+    assert detection.store.positions().next == {}
+
+
+def test_a_partition_that_holds_every_close_is_named_in_the_log_and_open_buckets_are_not_looked_at(
+    detection: Detection,
+) -> None:
+    values = [record(offset) for offset in range(module.MOST_OPEN + 1)]
+    detection.apply(0, 0, len(values), values)
+    with capture_logs() as logs:
+        assert detection.look() == 0
+        assert detection.look() == 0
+    held = [entry for entry in logs if entry["event"] == "watermark_held"]
+    assert [entry["partitions"] for entry in held] == [["silent/0"]]
+    assert held[0]["open_buckets"] == len(values)
