@@ -115,9 +115,10 @@ def _line(alert: Alert, width_ms: int) -> str:
     from streams.alerts.record import start_of
 
     what = "ALERT " if alert.state == "raised" else "update"
+    why = alert.status if alert.decided == alert.bucket else "follow-up of a case"
     pair = f"{printable(alert.drug)} x {printable(alert.event)}"
     expected = f"{alert.cases} cases, {alert.table.expected:.1f} expected"
-    return f"  {start_of(alert.bucket, width_ms)}  {what}  {pair:<38} {expected:<26} {alert.status}"
+    return f"  {start_of(alert.bucket, width_ms)}  {what}  {pair:<38} {expected:<26} {why}"
 
 
 def _introduce(session: DemoSession) -> None:
