@@ -79,7 +79,7 @@ class Member:
             return True
 
     def hold(self, sources: Iterable[Partition]) -> None:
-        """Pause exactly these from the next turn on."""
+        """Pause exactly these from the next turn on, as long as they stay ours."""
         self._held = frozenset(sources)
 
     def commit(self, offsets: Mapping[Partition, int], metadata: str) -> None:
@@ -202,6 +202,7 @@ class Member:
             # Not Consumer.seek(): it refuses where fetching has stopped, as after an offset out of range.
             self._consumer.incremental_unassign([TopicPartition(*source) for source in seeks])
             self._consumer.incremental_assign([TopicPartition(*source, offset) for source, offset in seeks.items()])
+            self._consumer.resume([TopicPartition(*source) for source in seeks])
             self._paused -= seeks.keys()
 
     def _pause_and_resume(self, throttled: bool) -> None:
@@ -231,6 +232,8 @@ class Member:
         self._fresh.update(sources)
         self._paused.difference_update(sources)
         consumer.incremental_assign([TopicPartition(*source, starts[source]) for source in sources])
+        # librdkafka remembers that a partition was paused when it was ours before: it would never be fetched.
+        consumer.resume([TopicPartition(*source) for source in sources])
         log.info("partitions_assigned", partitions=[f"{t}/{p} from {starts[t, p]}" for t, p in sources])
 
     def _begin(self, sources: list[Partition]) -> dict[Partition, int]:
@@ -279,6 +282,8 @@ class Member:
                 self._epochs[source] = self._epochs.get(source, 0) + 1
                 self._positions.pop(source, None)
                 self._seeks.pop(source, None)
+            # Whoever gets it next, perhaps we again, asks anew: paused, it would never tell that it is at its end.
+            self._held = self._held.difference(sources)
         self._fresh.difference_update(sources)
         self._paused.difference_update(sources)
 
