@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import psutil
 
 from streams.state.server import RedisServer
-from tests.lab import Lab, make_lab
+from tests.lab import Lab, load_kafka_tool, make_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 240.0
-
-
-def kafka_tool() -> ModuleType:
-    """The module tools/kafka/kafka.py."""
-    spec = importlib.util.spec_from_file_location("vigilia_kafka_tool", ROOT / "tools" / "kafka" / "kafka.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
@@ -56,7 +42,7 @@ class Rig:
 def rig(folder: Path) -> Iterator[Rig]:
     """Start the services; they end with the block."""
     with ExitStack() as stack:
-        broker: Any = stack.enter_context(kafka_tool().Broker())
+        broker: Any = stack.enter_context(load_kafka_tool().Broker())
         redis = stack.enter_context(RedisServer())
         yield Rig(broker.bootstrap_servers, redis.url, folder)
 

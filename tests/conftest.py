@@ -6,11 +6,9 @@ Where neither can be had, a test is skipped with the reason; under CI=true it fa
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -52,14 +50,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def kafka_tool() -> ModuleType:
     """The module tools/kafka/kafka.py, for tests that need a broker of their own: `kafka_tool.Broker()`."""
-    path = ROOT / "tools" / "kafka" / "kafka.py"
-    spec = importlib.util.spec_from_file_location("vigilia_kafka_tool", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_kafka_tool()
 
 
 @pytest.fixture(scope="session")

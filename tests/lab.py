@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 
@@ -41,6 +43,18 @@ pairs = 5000
 buckets_per_year = 365
 burn_in_days = 20
 """
+
+
+def load_kafka_tool() -> ModuleType:
+    """The module tools/kafka/kafka.py, which is in no package."""
+    path = Path(__file__).resolve().parent.parent / "tools" / "kafka" / "kafka.py"
+    spec = importlib.util.spec_from_file_location("vigilia_kafka_tool", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def run_cli(kafka: str, *args: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

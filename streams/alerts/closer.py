@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases, with_versions
-from streams.alerts.record import Case, alert_id, followed_up, sealed
+from streams.alerts.record import Case, followed_up, sealed
 from streams.detect.alarms import PairKey
 from streams.detect.close import CloseDelta, Detector, Evaluation
 from streams.detect.contribution import Contribution
@@ -195,11 +195,3 @@ class Closer:
                 return False
             self._raised = {alert_id: decode_alert(record) for alert_id, record in records.items()}
         return True
-
-    def is_raised(self, drug: str, event: str) -> bool:
-        """Whether the pair was ever raised, as far as memory knows."""
-        return self._detector is not None and (drug, event) in self._detector.memory.alerted
-
-    def id_of(self, drug: str, event: str) -> str:
-        """The alert's identity."""
-        return alert_id(self.monitor.title, drug, event)

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.events import Assessment, AssessmentRecord, DeadLetter, Gap, Span, Tick
+from streams.events import Assessment, AssessmentRecord, DeadLetter, Gap, Tick
 from streams.monitors import Monitor
 
 __all__ = ["Case", "Cell", "Outcome", "Recount", "recount"]
@@ -165,13 +165,6 @@ def pair_scores(record: Assessment) -> dict[tuple[str, str], int]:
             key = (record.drugs[pair.drug], record.events[pair.event])
             found[key] = max(pair.micro, found.get(key, 0))
     return {pair: score for pair, score in found.items() if score > 0}
-
-
-def pair_span(record: Assessment, drug: str, event: str) -> Span | None:
-    """The words of a pair's best mention, or None for a coded pair."""
-    named = (drug, event)
-    spans = [(p.micro, p.span) for p in record.pairs or () if (record.drugs[p.drug], record.events[p.event]) == named]
-    return max(spans, key=lambda x: x[0])[1] if spans else None
 
 
 def _cells(record: Assessment) -> Counter[Cell]:

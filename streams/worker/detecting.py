@@ -48,14 +48,11 @@ class Detecting:
         settings: Settings,
         detection: Detection,
         sink: Sink,
-        *,
-        on_closed: Callable[[Closed], None] | None = None,
     ) -> None:
         self.monitor, self.settings = monitor, settings
         self.detection = detection
         self.feed = AlertsFeed(settings.kafka(), settings.alerts_topic, monitor.title)
         self._sink = sink
-        self._on_closed = on_closed or (lambda _closed: None)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
         self._stopping = asyncio.Event()
         self._source = BatchSource(
@@ -140,11 +137,7 @@ class Detecting:
         if self._source.current(batch):
             self._source.commit({batch.source: batch.next})
         if outcome.closable is not None:
-            await self._close_due()
-
-    async def _close_due(self) -> None:
-        for closed in await self._call(self.detection.close_due):
-            self._on_closed(closed)
+            await self._call(self.detection.close_due)
 
     # ------------------------------------------------------------ the timer
 
@@ -152,8 +145,6 @@ class Detecting:
         pause = self.settings.provisional_interval_ms / 1000
         while not self._stopping.is_set():
             turn = await self._call(self._turn)
-            for closed in turn.closed:
-                self._on_closed(closed)
             await self._publish(turn.lacking or [])
             if not turn.closed and turn.lacking == [] and await self._call(self.detection.is_finished):
                 return

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from inference.classifier import Classifier
-from streams.alerts.closer import Closed
 from streams.assess.terms import VOCABULARY_VERSION
 from streams.errors import ConfigurationError
 from streams.monitors import Monitor
@@ -34,7 +33,6 @@ def work(
     only: Only | None = None,
     until: Mapping[Partition, int] | None = None,
     end_ticks: bool = True,
-    on_closed: Callable[[Closed], None] | None = None,
 ) -> int:
     """Run one worker in this process; its exit status. `until`: end offsets of the source partitions on the broker.
 
@@ -48,7 +46,7 @@ def work(
         if only != "detect":
             stages.append(Assessing(monitor, settings, sink, classifier=classifier, until=until, end_ticks=end_ticks))
         if only != "assess":
-            stages.append(detecting(monitor, settings, sink, until=until, end_ticks=end_ticks, on_closed=on_closed))
+            stages.append(detecting(monitor, settings, sink, until=until, end_ticks=end_ticks))
         # What start-up made stays: the collector need not walk it again and again.
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, 20, 50)
@@ -74,7 +72,6 @@ def detecting(
     *,
     until: Mapping[Partition, int] | None = None,
     end_ticks: bool = True,
-    on_closed: Callable[[Closed], None] | None = None,
 ) -> Detecting:
     """The detect stage. Raises ConfigurationError without a Redis."""
     if settings.redis_url is None:
@@ -87,4 +84,4 @@ def detecting(
         until=None if until is None else {(names[topic], number): end for (topic, number), end in until.items()},
         end_ticks=end_ticks,
     )
-    return Detecting(monitor, settings, detection, sink, on_closed=on_closed)
+    return Detecting(monitor, settings, detection, sink)
