@@ -18,6 +18,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.lab import load_kafka_tool
+
 if TYPE_CHECKING:
     from streams.state.server import RedisServer
 
