@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     if not given.no_fit:
-        fit(given.data, given.out, recipe_from(given), given.base)
+        fit(given.data, given.out, recipe_from(given))
     reference, shipped = export(given.out, given.data, given.shipped)
     results = {a.folder.name: {"model": a.model, "figures": measure(a, given.data)} for a in (reference, shipped)}
     (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -10,19 +10,22 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.bases import base_folder
 from training.batches import IGNORED, Batch, Encoded, collate, encode, read_tokenizer, shuffled_batches
 from training.data import SEED, Sentence, load_ade, split_ade, split_psytar
-from training.model import AdverseEventModel, base_folder, from_base, save
+from training.model import AdverseEventModel, from_base, save
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,21 @@ class Recipe:
     clip: float = 1.0
     span_weight: float = 0.5
     precision: str = "fp32"
+    base: str = "minilm"
+    layer_decay: float = 1.0  # each layer below the top learns this much slower than the one above it
+
+
+RECIPES = {
+    "student": Recipe(),
+    "teacher": Recipe(
+        stages=(
+            Stage("half the negatives", 0.5, False, 2, 4e-5, 5e-4),
+            Stage("all negatives and PsyTAR", 1.0, True, 1, 2e-5, 2e-4),
+        ),
+        base="mpnet",
+        layer_decay=0.9,
+    ),
+}
 
 
 class Log:
@@ -91,12 +109,28 @@ def loss_of(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, span_weight: f
     return loss
 
 
+def depth_below_top(name: str, layers: int) -> int:
+    """How many layers lie above a parameter of the encoder; embeddings lie below the first.
+
+    >>> depth_below_top("encoder.encoder.layer.11.output.dense.weight", 12)
+    0
+    >>> depth_below_top("encoder.embeddings.LayerNorm.weight", 12)
+    12
+    """
+    found = re.search(r"\.layer\.(\d+)\.", name)
+    if found:
+        return layers - 1 - int(found.group(1))
+    return layers if ".embeddings." in name else 0
+
+
 def optimiser_for(model: AdverseEventModel, stage: Stage, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW with a rate for the encoder and one for the heads; no decay on biases and layer norms."""
+    """AdamW with rates that fall with depth in the encoder, and one for the heads; no decay on biases and norms."""
+    layers = int(cast(Any, model.encoder).config.num_hidden_layers)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = stage.rate if name.startswith("encoder.") else stage.head_rate
+            encoder = name.startswith("encoder.")
+            rate = stage.rate * recipe.layer_decay ** depth_below_top(name, layers) if encoder else stage.head_rate
             decay = 0.0 if parameter.ndim == 1 else recipe.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW([{"params": p, "lr": r, "weight_decay": d} for (r, d), p in groups.items()])
@@ -122,7 +156,7 @@ def train_stage(
     losses: list[float] = []
     for epoch in range(stage.epochs):
         for members in shuffled_batches(items, recipe.batch, rng):
-            batch = collate(members).to(device)
+            batch = collate(members, model.pad_id).to(device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
                 outputs = model(batch.input_ids, batch.attention_mask)
             loss = loss_of(outputs, batch, recipe.span_weight)
@@ -144,13 +178,13 @@ def train_stage(
     return losses
 
 
-def fit(data: Path, out: Path, recipe: Recipe, base: Path | None = None) -> Path:
+def fit(data: Path, out: Path, recipe: Recipe) -> Path:
     """Train by the recipe and write weights, tokenizer and recipe to `out`. Returns `out`."""
     out.mkdir(parents=True, exist_ok=True)
     log = Log(out / "fit.jsonl")
     torch.manual_seed(recipe.seed)
     rng = random.Random(recipe.seed)
-    folder = base_folder(base)
+    folder = base_folder(recipe.base)
     tokenizer = read_tokenizer(folder / "tokenizer.json", recipe.max_length)
     ade = split_ade(load_ade(data / "ade_corpus_v2"), recipe.fold)
     patients = split_psytar(data / "psytar")
@@ -179,7 +213,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m training.fit", description=__doc__)
     options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     options.add_argument("--out", type=Path, default=Path("training/runs/latest"), help="folder for weights and log")
-    options.add_argument("--base", type=Path, help="a local Hugging Face folder instead of the pinned base model")
+    options.add_argument("--recipe", choices=tuple(RECIPES), default="student")
+    options.add_argument("--base", help="minilm, mpnet, or a local Hugging Face folder, instead of the recipe's own")
     options.add_argument("--fold", type=int, default=0, help="development fold, 0-9")
     options.add_argument("--seed", type=int, default=SEED, help="seed of order, dropout and heads (folds keep theirs)")
     options.add_argument(
@@ -200,7 +235,14 @@ def chosen_precision(asked: str) -> str:
 
 def recipe_from(given: argparse.Namespace) -> Recipe:
     """The recipe that the options ask for."""
-    return replace(Recipe(), fold=given.fold, seed=given.seed, precision=chosen_precision(given.precision))
+    recipe = RECIPES[given.recipe]
+    return replace(
+        recipe,
+        fold=given.fold,
+        seed=given.seed,
+        precision=chosen_precision(given.precision),
+        base=given.base or recipe.base,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -208,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     if given.threads:
         torch.set_num_threads(given.threads)
-    fit(given.data, given.out, recipe_from(given), given.base)
+    fit(given.data, given.out, recipe_from(given))
 
 
 if __name__ == "__main__":

