@@ -13,7 +13,8 @@ MODULES = [
     "inference.decoding",
     "streams.assess.sentences",
     "streams.assess.terms",
-    "training.data",
+    "training.data.sentence",
+    "training.data.split",
     "training.export",
 ]
 
