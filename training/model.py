@@ -1,6 +1,8 @@
-"""One encoder, one forward pass, three outputs: the sentence's logit, and BIO logits for DRUG and for EFFECT.
+"""One encoder, one forward pass, four outputs: the sentence's logit, BIO logits for DRUG and for EFFECT, pair scores.
 
-DRUG and EFFECT have a head each because their spans overlap in 2.5% of positive sentences.
+DRUG and EFFECT have a head each because their spans overlap in 2.5% of positive sentences. A pair's score is bilinear:
+the drug's piece and the effect's piece are each projected to 64 numbers, and their dot product says whether this drug is
+blamed for this effect. Bilinear, so that the mean score over two spans' pieces is the score of their mean projections.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 LABELS = 3
+PAIR_WIDTH = 64
+PAIR_SCALE = 8.0  # the root of PAIR_WIDTH: scores start at about the size of the other logits
+
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch may be absent where types are checked
-    """Encoder plus three linear heads. The sentence head reads [CLS] and the mean of all pieces together."""
+    """Encoder plus four heads. The sentence head reads [CLS] and the mean of all pieces together."""
 
     def __init__(self, encoder: nn.Module, width: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -27,15 +33,22 @@ class AdverseEventModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch
         self.sentence = nn.Linear(2 * width, 1)
         self.drug = nn.Linear(width, LABELS)
         self.effect = nn.Linear(width, LABELS)
+        self.pair_drug = nn.Linear(width, PAIR_WIDTH)
+        self.pair_effect = nn.Linear(width, PAIR_WIDTH)
+        self.pair_bias = nn.Parameter(torch.zeros(1))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(sentence logit [batch, 1], drug logits [batch, pieces, 3], effect logits [batch, pieces, 3])."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
+        """(sentence [batch, 1], drug [batch, pieces, 3], effect [batch, pieces, 3], pair [batch, pieces, pieces]).
+
+        All are logits; pair[b, i, j] is that of a drug at piece i being blamed for an effect at piece j.
+        """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
         pooled = torch.cat([hidden[:, 0], mean], dim=-1)
         dropped = self.dropout(hidden)
-        return self.sentence(self.dropout(pooled)), self.drug(dropped), self.effect(dropped)
+        blamed = self.pair_drug(dropped) @ self.pair_effect(dropped).transpose(1, 2) / PAIR_SCALE + self.pair_bias
+        return self.sentence(self.dropout(pooled)), self.drug(dropped), self.effect(dropped), blamed
 
 
 def _quiet_transformers() -> Any:
