@@ -39,7 +39,7 @@ from streams.intake.loader import Outgoing
 from streams.worker.bounded import Progress, run_bounded
 from tests.lab import DAY_MS, FIRST_DAY, Lab
 from training.card import commit, machine
-from training.metrics import Hits, Interval, bootstrap, f1_of, set_hits
+from training.evaluate.metrics import Hits, Interval, bootstrap, f1_of, set_hits
 
 OUTCOMES = ("counted", "counted late", "duplicate", "dead letter")  # `gap` would be messages nobody read: never here
 NOTES_A_DAY = 100

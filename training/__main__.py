@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from training.card import write_card
-from training.evaluate import measure
+from training.evaluate.development import measure
 from training.export import export
 from training.fit import fit, parser, recipe_from
 

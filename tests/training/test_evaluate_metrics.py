@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import auroc, average_precision, bootstrap, f1_interval, f1_of, sentence_hits, set_hits
+from training.evaluate.metrics import auroc, average_precision, bootstrap, f1_interval, f1_of, sentence_hits, set_hits
 
 LABELLED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=25).filter(
     lambda rows: 0 < sum(label for _, label in rows) < len(rows)

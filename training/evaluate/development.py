@@ -19,8 +19,7 @@ from inference.artefact import Artefact, load_artefact, shipped_folder
 from inference.calibration import expected_calibration_error
 from inference.onnx import OnnxClassifier, Raw
 from training.data import Sentence, fold_of, load_ade, split_ade, split_psytar
-from training.export import calibrate
-from training.metrics import (
+from training.evaluate.metrics import (
     Interval,
     auroc,
     average_precision,
@@ -30,6 +29,7 @@ from training.metrics import (
     sentence_hits,
     set_hits,
 )
+from training.export import calibrate
 
 HALVES_SEED = 2
 
