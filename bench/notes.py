@@ -38,8 +38,8 @@ from streams.events import ClinicalNote, decode_alert, encode
 from streams.intake.loader import Outgoing
 from streams.worker.bounded import Progress, run_bounded
 from tests.lab import DAY_MS, FIRST_DAY, Lab
-from training.card import commit, machine
 from training.evaluate.metrics import Hits, Interval, bootstrap, f1_of, set_hits
+from training.provenance import commit, machine
 
 OUTCOMES = ("counted", "counted late", "duplicate", "dead letter")  # `gap` would be messages nobody read: never here
 NOTES_A_DAY = 100

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from inference.artefact import Artefact
 from training.data import SEED
+from training.provenance import commit, machine, size_mb
 
 # First targets of the shipped model.
 TARGETS: dict[str, float] = {
@@ -23,33 +21,6 @@ TARGETS: dict[str, float] = {
     "PsyTAR F1": 0.80,
     "ECE": 0.03,
 }
-
-
-def machine() -> str:
-    """Processor, usable cores and memory of this machine."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
-
-
-def commit() -> str:
-    """The checked-out commit, marked where tracked files differ from it; `unknown` outside a repository."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
-
-
-def size_mb(folder: Path) -> float:
-    """Megabytes (10^6 bytes) of a folder's files."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def _cell(value: Any) -> str:

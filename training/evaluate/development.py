@@ -40,7 +40,7 @@ def cross_fitted(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> tuple[An
     probabilities, thresholds = np.zeros(len(sentences)), np.zeros(len(sentences))
     for side in (0, 1):
         fitted = [i for i, which in enumerate(half) if which != side]
-        platt, _, threshold = calibrate([sentences[i] for i in fitted], [raws[i] for i in fitted])
+        platt, _, threshold, _ = calibrate([sentences[i] for i in fitted], [raws[i] for i in fitted])
         for i in [i for i, which in enumerate(half) if which == side]:
             probabilities[i] = platt.probability(raws[i].logit)
             thresholds[i] = threshold

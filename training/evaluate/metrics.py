@@ -1,7 +1,7 @@
 """Measures of a classifier, each with an interval that resamples whole documents.
 
 Sentences of one abstract share author, drug and patient, so they are no independent draws: the bootstrap draws
-documents with replacement. All measures of one set of documents use the same draws, so a difference of two of them can be
+documents with replacement. All measures of one set of documents use the same draws, so a difference of two can be
 resampled in pairs.
 """
 
