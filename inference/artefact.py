@@ -25,11 +25,14 @@ from streams.errors import WrongModel
 MANIFEST = "vigilia.json"
 MODEL = "1/model.onnx"
 TOKENIZER = "tokenizer.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """vigilia.json. Lengths are in pieces, special ones included."""
+    """vigilia.json. Lengths are in pieces, special ones included.
+
+    `threshold` is for a sentence's probability, `pair_threshold` for a pair's: the largest expected F1 of each.
+    """
 
     format: int
     name: str
@@ -38,6 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_length: int
     length_step: int
     threshold: float
+    pair_threshold: float
     sentence: Platt
     pair: PairCalibration
     trained: dict[str, str]

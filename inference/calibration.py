@@ -40,20 +40,25 @@ class Platt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """p = sigmoid(intercept + sentence * logit + drug * ln(drug confidence) + effect * ln(effect confidence))."""
+    """p = sigmoid(intercept + sentence * logit + drug * ln(drug) + effect * ln(effect) + score * pair).
+
+    `logit` is the sentence's, `ln` are of the confidences of both spans, `pair` is the graph's score of the two.
+    """
 
     intercept: float
     sentence: float
     drug: float
     effect: float
+    score: float
 
-    def probability(self, logit: float, drug_confidence: float, effect_confidence: float) -> float:
-        """Probability that both spans are exact and the corpus would relate them."""
+    def probability(self, logit: float, drug_confidence: float, effect_confidence: float, pair_logit: float) -> float:
+        """Probability that drug and effect are those of an annotated pair."""
         return sigmoid(
             self.intercept
             + self.sentence * logit
             + self.drug * math.log(max(drug_confidence, 1e-9))
             + self.effect * math.log(max(effect_confidence, 1e-9))
+            + self.score * pair_logit
         )
 
 

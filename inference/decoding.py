@@ -64,7 +64,7 @@ def label_words(ranges: Sequence[Range], spans: Sequence[Range]) -> list[int]:
     """
     labels = [OUTSIDE] * len(ranges)
     for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
-        inside = [i for i, (a, b) in enumerate(ranges) if a < end and b > start]
+        inside = words_inside(ranges, (start, end))
         if inside and all(labels[i] == OUTSIDE for i in inside):
             for i in inside:
                 labels[i] = INSIDE
@@ -91,6 +91,30 @@ def decode_spans(scores: NDArray[np.float32], ranges: Sequence[Range]) -> list[D
         if label == BEGIN or (label == INSIDE and begin is None):
             begin = i
     return spans
+
+
+def words_inside(ranges: Sequence[Range], span: Range) -> list[int]:
+    """The words that a span of characters touches.
+
+    >>> words_inside([(0, 7), (8, 12), (13, 20)], (8, 20))
+    [1, 2]
+    """
+    start, end = span
+    return [i for i, (a, b) in enumerate(ranges) if a < end and b > start]
+
+
+def span_pair_logit(pair: NDArray[np.float32], words: Words, drug: Range, effect: Range) -> float | None:
+    """The logit of one drug with one effect: the mean of `pair` over first pieces of the drug's and the effect's words.
+
+    `pair` is the graph's [pieces, pieces] output for one sentence: rows are drug pieces, columns effect pieces. The sum
+    is exact, so it is the same on any machine. None if either span touches no word.
+    """
+    rows = [words.first_piece[i] for i in words_inside(words.ranges, drug)]
+    columns = [words.first_piece[i] for i in words_inside(words.ranges, effect)]
+    if not rows or not columns:
+        return None
+    scores = [score for row in pair[rows][:, columns].tolist() for score in row]
+    return math.fsum(scores) / len(scores)
 
 
 def _confidence(rows: list[list[float]]) -> float:

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from inference.artefact import Artefact
 from inference.classifier import Pair, Reading, TextSpan
-from inference.decoding import DecodedSpan, Words, decode_spans, words_of
+from inference.decoding import DecodedSpan, Range, Words, decode_spans, span_pair_logit, words_of
 from streams.errors import PoisonInput, Unavailable, WrongModel
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OVERLAP = 16  # pieces that two windows of a sentence longer than the model's limit share
 MAX_ROWS = 64
+OUTPUTS = ["sentence", "drug", "effect", "pair"]
+UNRELATED = 0.0  # pair logit of two spans that no window holds together: nothing was said for or against
 _ERRORS_ONLY = 3
 
 
@@ -38,19 +40,21 @@ class Window(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """The model's answer for one window: logit of the sentence, and word rows of logits for each head."""
+    """The model's answer for one window: logit of the sentence, word rows of logits for each head, pieces by pieces."""
 
     logit: float
     drug: NDArray[np.float32]
     effect: NDArray[np.float32]
+    pair: NDArray[np.float32]
 
 
 class Raw(NamedTuple):
-    """A sentence's logit and spans, not calibrated."""
+    """A sentence's logit, spans and pairs (index of the drug, of the effect, logit), not calibrated."""
 
     logit: float
     drugs: list[DecodedSpan]
     effects: list[DecodedSpan]
+    pairs: list[tuple[int, int, float]]
 
 
 class OnnxClassifier:
@@ -91,14 +95,7 @@ class OnnxClassifier:
         parts: list[list[tuple[Window, Scores]]] = [[] for _ in sentences]
         for window, scores in zip(windows, self._scores(windows), strict=True):
             parts[window.sentence].append((window, scores))
-        return [
-            Raw(
-                max(scores.logit for _, scores in part),
-                _merged(decode_spans(scores.drug, window.words.ranges) for window, scores in part),
-                _merged(decode_spans(scores.effect, window.words.ranges) for window, scores in part),
-            )
-            for part in parts
-        ]
+        return [_joined(part) for part in parts]
 
     def close(self) -> None:
         """Free the session. Later calls raise Unavailable."""
@@ -138,24 +135,22 @@ class OnnxClassifier:
             mask[row, : len(window.ids)] = 1
         try:
             with self._running:
-                sentence, drug, effect = self._session.run(
-                    ["sentence", "drug", "effect"], {"input_ids": ids, "attention_mask": mask}
-                )
+                outputs = self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
         except Exception as error:
             raise PoisonInput(f"onnxruntime failed: {type(error).__name__}") from error
-        if not (np.isfinite(sentence).all() and np.isfinite(drug).all() and np.isfinite(effect).all()):
+        if not all(np.isfinite(output).all() for output in outputs):
             raise PoisonInput("the model gave a score that is not a number")
+        sentence, drug, effect, pair = outputs
         for row, window in enumerate(windows):
             first = window.words.first_piece
-            yield Scores(float(sentence[row, 0]), drug[row, first], effect[row, first])
+            yield Scores(float(sentence[row, 0]), drug[row, first], effect[row, first], pair[row])
 
     def _reading(self, text: str, raw: Raw) -> Reading:
         manifest = self.artefact.manifest
         probability = manifest.sentence.probability(raw.logit)
         pairs = tuple(
-            Pair(d, e, min(probability, manifest.pair.probability(raw.logit, drug.confidence, effect.confidence)))
-            for d, drug in enumerate(raw.drugs)
-            for e, effect in enumerate(raw.effects)
+            Pair(d, e, min(probability, manifest.pair.probability(raw.logit, *confidences(raw, d, e), pair_logit)))
+            for d, e, pair_logit in raw.pairs
         )
         return Reading(probability, _texts(text, raw.drugs), _texts(text, raw.effects), pairs)
 
@@ -168,6 +163,29 @@ def _tokenizer(artefact: Artefact) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(artefact.manifest.max_length, stride=OVERLAP)
     return tokenizer
+
+
+def confidences(raw: Raw, drug: int, effect: int) -> tuple[float, float]:
+    """Confidence of the drug's and of the effect's span, by their indices."""
+    return raw.drugs[drug].confidence, raw.effects[effect].confidence
+
+
+def _joined(parts: Sequence[tuple[Window, Scores]]) -> Raw:
+    """One sentence from its windows: the largest logit, the spans of all, every drug with every effect."""
+    drugs = _merged(decode_spans(scores.drug, window.words.ranges) for window, scores in parts)
+    effects = _merged(decode_spans(scores.effect, window.words.ranges) for window, scores in parts)
+    pairs = [
+        (d, e, _pair_logit(parts, (drug.start, drug.end), (effect.start, effect.end)))
+        for d, drug in enumerate(drugs)
+        for e, effect in enumerate(effects)
+    ]
+    return Raw(max(scores.logit for _, scores in parts), drugs, effects, pairs)
+
+
+def _pair_logit(parts: Sequence[tuple[Window, Scores]], drug: Range, effect: Range) -> float:
+    """The largest over the windows that hold both spans; UNRELATED where there is none."""
+    found = (span_pair_logit(scores.pair, window.words, drug, effect) for window, scores in parts)
+    return max((logit for logit in found if logit is not None), default=UNRELATED)
 
 
 def _merged(parts: Iterator[list[DecodedSpan]]) -> list[DecodedSpan]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.decoding import BEGIN, INSIDE, OUTSIDE, decode_spans, label_words, words_of
+from inference.decoding import BEGIN, INSIDE, OUTSIDE, Words, decode_spans, label_words, span_pair_logit, words_of
 
 SCORES = np.eye(3, dtype=np.float32) * 20  # one row a label: as sure as float32 shows
 
@@ -62,3 +62,12 @@ def test_rows_and_words_must_match() -> None:
 def test_pieces_of_a_word_are_one_word() -> None:
     words = words_of([None, 0, 1, 1, 1, None, None], [(0, 0), (0, 2), (3, 5), (5, 8), (8, 9), (0, 0), (0, 0)])
     assert (words.first_piece, words.ranges) == ([1, 2], [(0, 2), (3, 9)])
+
+
+def test_a_pairs_logit_is_the_mean_over_the_first_pieces_of_both_spans_words() -> None:
+    # Three words; the second is of two pieces (2 and 3): piece 3 and the special pieces 0 and 5 must not be read.
+    words = Words([1, 2, 4], [(0, 4), (5, 12), (13, 20)])
+    pair = np.arange(36, dtype=np.float32).reshape(6, 6)
+    assert span_pair_logit(pair, words, (0, 12), (13, 20)) == (pair[1, 4] + pair[2, 4]) / 2
+    assert span_pair_logit(pair, words, (13, 20), (0, 12)) == (pair[4, 1] + pair[4, 2]) / 2
+    assert span_pair_logit(pair, words, (0, 4), (30, 40)) is None

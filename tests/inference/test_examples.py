@@ -15,13 +15,13 @@ MODULES = [
     "streams.assess.terms",
     "training.data.sentence",
     "training.data.split",
-    "training.export",
+    "training.export.calibrate",
 ]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_example_gives_what_it_shows(name: str) -> None:
-    if name == "training.export":
+    if name == "training.export.calibrate":
         pytest.importorskip("onnx", reason="no onnx: training needs the extra `train`")
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert failed == 0

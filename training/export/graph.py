@@ -1,4 +1,4 @@
-"""A BERT encoder with the three heads as an ONNX graph of standard operators (opset 17), built from its weights.
+"""A BERT encoder with its heads as an ONNX graph of standard operators (opset 17), built from its weights.
 
 The graph is written out here, not traced: every node has a readable name, no exporter has to be pinned, and the way a
 linear layer is stored is one argument (`quantise`):
@@ -34,6 +34,7 @@ WEIGHT_STEPS = (
     64  # 255 * 64 * 2 < 2^15: AVX2's 16-bit intermediate sums can't saturate, so every CPU multiplies exactly
 )
 LABELS = 3
+PAIR_SCALE = 1 / 8  # of a drug piece's product with an effect piece: 1 / sqrt(64), their width
 Quantise = Literal["rows"] | None
 
 
@@ -206,18 +207,33 @@ class _Builder:
         first = g.node("Gather", [parts[2], g.constant(0, "int64")], "first", axis=1)
         g.node("Add", [first, g.node("Div", [total, count], "mean")], "sentence")
 
+    def pairs(self, x: str) -> None:
+        """A score for each piece as (part of) a drug with each piece as an effect: one product a sentence."""
+        g, w = self.graph, self.weights
+        weight = np.concatenate([w["pair_drug.weight"] * PAIR_SCALE, w["pair_effect.weight"]])
+        offset = np.concatenate([w["pair_drug.bias"] * PAIR_SCALE, w["pair_effect.bias"]])
+        sides = ["pair.drug", "pair.effect"]
+        joint = self.linear(x, weight, offset, "pair.sides")
+        sizes = g.constant([len(w[f"{side.replace('.', '_')}.bias"]) for side in sides], "int64")
+        g.nodes.append(helper.make_node("Split", [joint, sizes], sides, name="pair.split", axis=-1))
+        turned = g.node("Transpose", [sides[1]], "pair.effect.turned", perm=[0, 2, 1])
+        scores = g.node("MatMul", [sides[0], turned], "pair.scores")
+        g.node("Add", [scores, g.tensor("pair.bias", w["pair_bias"].astype(np.float32))], "pair")
+
     def build(self) -> onnx.ModelProto:
         x, bias = self.embeddings(), self.attention_bias()
         for index in range(self.shape.layers):
             x = self.layer(x, bias, index)
         self.heads(x)
+        self.pairs(x)
         ids = [
             helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "pieces"])
             for n in ("input_ids", "attention_mask")
         ]
         outputs = [helper.make_tensor_value_info("sentence", TensorProto.FLOAT, ["batch", 1])]
         outputs += [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "pieces", 3]) for n in ("drug", "effect")
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "pieces", last])
+            for n, last in (("drug", LABELS), ("effect", LABELS), ("pair", "pieces"))
         ]
         graph = helper.make_graph(self.graph.nodes, "adverse_event", ids, outputs, self.graph.initializers)
         imports = [helper.make_opsetid("", OPSET)]
@@ -227,5 +243,8 @@ class _Builder:
 
 
 def build(weights: Mapping[str, Array], shape: Shape, quantise: Quantise = None) -> onnx.ModelProto:
-    """The graph of a trained model. Inputs input_ids, attention_mask (INT64); outputs sentence, drug, effect (FP32)."""
+    """The graph of a trained model: input_ids, attention_mask (INT64) to sentence, drug, effect, pair (FP32).
+
+    The outputs are those of `training.model.AdverseEventModel`. Of `pair`, rows and columns of padding mean nothing.
+    """
     return _Builder(weights, shape, quantise).build()

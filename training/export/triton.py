@@ -26,7 +26,8 @@ input [
 output [
   {{ name: "sentence" data_type: TYPE_FP32 dims: [ 1 ] }},
   {{ name: "drug" data_type: TYPE_FP32 dims: [ -1, 3 ] }},
-  {{ name: "effect" data_type: TYPE_FP32 dims: [ -1, 3 ] }}
+  {{ name: "effect" data_type: TYPE_FP32 dims: [ -1, 3 ] }},
+  {{ name: "pair" data_type: TYPE_FP32 dims: [ -1, -1 ] }}
 ]
 dynamic_batching {{
   preferred_batch_size: [ 16, 32, 64 ]

@@ -1,0 +1,5 @@
+"""`python -m training.export`."""
+
+from training.export.artefacts import main
+
+main()

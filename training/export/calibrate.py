@@ -1,0 +1,90 @@
+"""Calibration and thresholds of an artefact, from sentences that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from inference.calibration import PairCalibration, Platt, fit_logistic, fit_platt
+from inference.onnx import Raw, confidences
+from training.data import Sentence
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Calibration(NamedTuple):
+    """How an artefact's scores become probabilities, and the probabilities from which on it says yes."""
+
+    sentence: Platt
+    pair: PairCalibration
+    threshold: float
+    pair_threshold: float
+
+
+UNCALIBRATED = Calibration(Platt(1.0, 0.0), PairCalibration(0.0, 1.0, 0.0, 0.0, 0.0), 0.5, 0.5)
+
+
+def best_threshold(probabilities: NDArray[Any], missed: float = 0.0) -> float:
+    """The threshold with the largest *expected* F1 under calibrated probabilities, half-way between its neighbours.
+
+    It needs no labels, so it does not chase the noise of a few hundred positives as the threshold of the best observed
+    F1 does: on eight halvings of the development fold it gave the better F1 on the other half eight times (by .1 to 1.9
+    points). It lies near half of the F1 it reaches: Lipton, Elkan & Naryanaswamy 2014, "Optimal thresholding of
+    classifiers to maximize F1 measure". `missed` is how many positives have no probability at all (pairs of spans that
+    were not found): they lower every F1, and with it the best threshold.
+
+    >>> round(best_threshold(np.array([0.9, 0.8, 0.5, 0.1, 0.1])), 2)
+    0.3
+    """
+    ordered = np.sort(probabilities)[::-1]
+    f1 = 2 * np.cumsum(ordered) / (np.arange(1, len(ordered) + 1) + ordered.sum() + missed)
+    best = int(np.argmax(f1))
+    below = ordered[best + 1] if best + 1 < len(ordered) else 0.0
+    return float((ordered[best] + below) / 2)
+
+
+def pair_examples(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> tuple[list[list[float]], list[bool], int]:
+    """Features and truth of every pair the model forms, and how many annotated pairs it forms none for.
+
+    True = drug and effect each overlap those of an annotated pair. Overlap, not equality: "severe hypercalcemia" for
+    "hypercalcemia" is the same finding to whoever counts cases.
+    """
+    features, truth, missed = [], [], 0
+    for sentence, raw in zip(sentences, raws, strict=True):
+        gold = [(sentence.drugs[d], sentence.effects[e]) for d, e in sorted(sentence.pairs)]
+        met = set()
+        for d, e, logit in raw.pairs:
+            drug, effect = raw.drugs[d], raw.effects[e]
+            hits = {
+                i
+                for i, (gd, ge) in enumerate(gold)
+                if drug.start < gd[1] and drug.end > gd[0] and effect.start < ge[1] and effect.end > ge[0]
+            }
+            met |= hits
+            sureness = (np.log(max(confidence, 1e-9)) for confidence in confidences(raw, d, e))
+            features.append([raw.logit, *sureness, logit])
+            truth.append(bool(hits))
+        missed += len(gold) - len(met)
+    return features, truth, missed
+
+
+def calibrate(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> Calibration:
+    """Calibration fitted on sentences that the model was not trained on, and the thresholds it implies."""
+    logits = np.array([raw.logit for raw in raws])
+    labels = np.array([sentence.positive for sentence in sentences])
+    platt = fit_platt(logits, labels)
+    threshold = best_threshold(np.array([platt.probability(logit) for logit in logits]))
+    features, truth, missed = pair_examples(sentences, raws)
+    if not any(truth) or all(truth):
+        pair = PairCalibration(platt.intercept, platt.slope, 0.0, 0.0, 0.0)
+        return Calibration(platt, pair, threshold, threshold)
+    pair = PairCalibration(*(float(value) for value in fit_logistic(np.array(features), np.array(truth))))
+    pairs = [
+        min(platt.probability(raw.logit), pair.probability(raw.logit, *confidences(raw, d, e), logit))
+        for raw in raws
+        for d, e, logit in raw.pairs
+    ]
+    return Calibration(platt, pair, threshold, best_threshold(np.array(pairs), missed))
