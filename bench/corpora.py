@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from streams.assess.terms import drug_term, event_term
 from training.data import Sentence, load_ade, split_ade
+from training.evaluate.outside import HARM
 
 Pair = tuple[str, str]  # (drug, event), as terms
-
-HARM = re.compile(
-    r"allerg|adverse|side[ -]effect|reaction|intoleran|sensitiv|toxic|overdos|anaphyla|induced|caus(?:e|ed|es|ing)\b"
-    r"|due to|secondary to|because of|after (?:taking|starting)|since (?:taking|starting)|tolerat|withdrawal|complicat",
-    re.IGNORECASE,
-)
 
 
 class RealNote(NamedTuple):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from training.card import write_card
-from training.evaluate.development import measure
+from training.evaluate.command import main as evaluate
 from training.export import export
 from training.fit import fit, parser, recipe_from
 
@@ -28,9 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given.no_fit:
         fit(given.data, given.out, recipe_from(given))
     reference, shipped = export(given.out, given.data, given.shipped)
-    results = {a.folder.name: {"model": a.model, "figures": measure(a, given.data)} for a in (reference, shipped)}
-    (given.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    write_card(given.card, given.out, reference, shipped, results)
+    folders = ["--artefact", str(shipped.folder), "--reference", str(reference.folder), "--data", str(given.data)]
+    evaluate([*folders, "--out", str(given.out / "results.json")])
     print(f"{shipped.model}: {given.shipped}, results in {given.card}")
 
 

@@ -1,6 +1,6 @@
 """`python -m training.evaluate`."""
 
-from training.evaluate.development import main
+from training.evaluate.command import main
 
 if __name__ == "__main__":
     main()

@@ -1,138 +1,194 @@
-"""Measure an artefact on the development fold and on PsyTAR's: `python -m training.evaluate --artefact FOLDER`.
+"""The development fold: sentences, spans and pairs, with thresholds that did not see what they judge.
 
-What decides on a sentence (threshold, calibration) must not have seen it. The artefact's own were fitted on the whole
-development fold, so the figures here come from cross-fitting: the documents are halved by a hash, each half is judged
-with calibration and threshold from the other half. AUROC, average precision and spans need neither.
+The artefact's own calibration and thresholds were fitted on the whole development fold, so the figures here come from
+cross-fitting: the documents are halved by a hash, each half is judged with calibration and thresholds from the other
+half. AUROC, average precision and spans need neither.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.artefact import Artefact, load_artefact, shipped_folder
-from inference.calibration import expected_calibration_error
-from inference.onnx import OnnxClassifier, Raw
-from training.data import Sentence, fold_of, load_ade, split_ade, split_psytar
+from inference.onnx import Raw, confidences
+from training.data import Sentence, fold_of
 from training.evaluate.metrics import (
+    Hits,
     Interval,
+    Resampling,
     auroc,
     average_precision,
-    bootstrap,
     documents_of,
-    f1_interval,
+    f1s,
+    matched_hits,
+    overlapping,
+    precisions,
+    recalls,
     sentence_hits,
     set_hits,
 )
-from training.export import calibrate
+from training.export.calibrate import Calibration, calibrate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HALVES_SEED = 2
 
-
-def cross_fitted(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> tuple[Any, Any]:
-    """(probability, threshold) of each sentence, both from the half of the documents that it is not in."""
-    half = [fold_of(s.document, HALVES_SEED, 2) for s in sentences]
-    probabilities, thresholds = np.zeros(len(sentences)), np.zeros(len(sentences))
-    for side in (0, 1):
-        fitted = [i for i, which in enumerate(half) if which != side]
-        platt, _, threshold, _ = calibrate([sentences[i] for i in fitted], [raws[i] for i in fitted])
-        for i in [i for i, which in enumerate(half) if which == side]:
-            probabilities[i] = platt.probability(raws[i].logit)
-            thresholds[i] = threshold
-    return probabilities, thresholds
+Reader = Callable[[Sequence[str]], list[Raw]]  # `OnnxClassifier.raw`
+Figures = dict[str, Interval | float]
+Range = tuple[int, int]
+SpanPair = tuple[Range, Range]
 
 
-def measure_ade(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> dict[str, Interval | float]:
-    """Every figure of the development fold."""
-    documents = documents_of(sentences)
-    labels = np.array([s.positive for s in sentences])
-    logits = np.array([raw.logit for raw in raws])
-    probabilities, thresholds = cross_fitted(sentences, raws)
-    hits = sentence_hits(probabilities, labels, thresholds)
-    area = bootstrap(documents, lambda rows: auroc(logits[rows], labels[rows]))
-    precision = bootstrap(documents, lambda rows: average_precision(logits[rows], labels[rows]))
-    true, false, missed = hits.sum(axis=0)
-    figures: dict[str, Interval | float] = {
-        "sentence F1": f1_interval(documents, hits),
-        "sentence precision": float(true / (true + false)),
-        "sentence recall": float(true / (true + missed)),
-        "AUROC": Interval(auroc(logits, labels), *area),
-        "average precision": Interval(average_precision(logits, labels), *precision),
-        "ECE": expected_calibration_error(probabilities, labels),
-        "Brier": float(((probabilities - labels) ** 2).mean()),
-    }
-    return figures | measure_spans(sentences, raws)
+def half_of(document: str) -> int:
+    """The half of the development fold that a document lies in."""
+    return fold_of(document, HALVES_SEED, 2)
 
 
-def measure_spans(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> dict[str, Interval | float]:
-    """Strict (exact characters) span and pair F1, micro-averaged over the positive sentences."""
-    positives = [(s, raw) for s, raw in zip(sentences, raws, strict=True) if s.positive]
-    documents = [s.document for s, _ in positives]
-    rows: dict[str, list[Any]] = {"DRUG F1": [], "EFFECT F1": [], "pair F1": []}
-    for sentence, raw in positives:
-        drugs = [(span.start, span.end) for span in raw.drugs]
-        effects = [(span.start, span.end) for span in raw.effects]
-        gold = {(sentence.drugs[d], sentence.effects[e]) for d, e in sentence.pairs}
-        rows["DRUG F1"].append(set_hits(set(drugs), set(sentence.drugs)))
-        rows["EFFECT F1"].append(set_hits(set(effects), set(sentence.effects)))
-        rows["pair F1"].append(set_hits({(d, e) for d in drugs for e in effects}, gold))
-    return {name: f1_interval(documents, np.array(hits)) for name, hits in rows.items()}
+@dataclass(frozen=True)
+class CrossFit:
+    """`calibrations[side]` was fitted on the documents of the other side, and judges those of `side`."""
+
+    calibrations: tuple[Calibration, Calibration]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], raws: Sequence[Raw]) -> CrossFit:
+        """Fit both sides. Raises ValueError if a half has no positive or no negative sentence."""
+
+        def fitted_without(side: int) -> Calibration:
+            chosen = [i for i, s in enumerate(sentences) if half_of(s.document) != side]
+            return calibrate([sentences[i] for i in chosen], [raws[i] for i in chosen])
+
+        return cls((fitted_without(0), fitted_without(1)))
+
+    def for_(self, sentence: Sentence) -> Calibration:
+        """The calibration that has not seen a sentence's document."""
+        return self.calibrations[half_of(sentence.document)]
+
+    def probabilities(self, sentences: Sequence[Sentence], raws: Sequence[Raw]) -> NDArray[np.float64]:
+        """Calibrated probability of each sentence."""
+        pairs = zip(sentences, raws, strict=True)
+        return np.array([self.for_(sentence).sentence.probability(raw.logit) for sentence, raw in pairs])
+
+    def thresholds(self, sentences: Sequence[Sentence]) -> NDArray[np.float64]:
+        """The threshold that judges each sentence."""
+        return np.array([self.for_(sentence).threshold for sentence in sentences])
 
 
-def measure_psytar(
-    sentences: Sequence[Sentence], artefact: Artefact, raws: Sequence[Raw]
-) -> dict[str, Interval | float]:
-    """Patients' language, with the artefact's own calibration and threshold, which never saw PsyTAR."""
-    platt, threshold = artefact.manifest.sentence, artefact.manifest.threshold
-    probabilities = np.array([platt.probability(raw.logit) for raw in raws])
-    kept = np.array([not s.withdrawal_only for s in sentences])
-    labels = np.array([s.positive for s in sentences])
-    either = np.array([s.positive or s.withdrawal_only for s in sentences])
-    documents = documents_of(sentences)
-    hits = sentence_hits(probabilities, labels, np.full(len(labels), threshold))
-    with_withdrawal = sentence_hits(probabilities, either, np.full(len(labels), threshold))
-    chosen = [d for d, keep in zip(documents, kept, strict=True) if keep]
+@dataclass(frozen=True)
+class Measured:
+    """Sentences that were read, with cross-fitted probabilities and the thresholds that judge them."""
+
+    sentences: Sequence[Sentence]
+    raws: Sequence[Raw]
+    cross_fit: CrossFit
+    labels: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], raws: Sequence[Raw], cross_fit: CrossFit | None = None) -> Measured:
+        """Judge sentences; give `cross_fit` where it comes from another reading of the same documents."""
+        cross_fit = cross_fit or CrossFit.of(sentences, raws)
+        return cls(
+            sentences,
+            raws,
+            cross_fit,
+            np.array([s.positive for s in sentences]),
+            cross_fit.probabilities(sentences, raws),
+            cross_fit.thresholds(sentences),
+        )
+
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """The model's own scores."""
+        return np.array([raw.logit for raw in self.raws])
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """(TP, FP, FN) of each sentence."""
+        return sentence_hits(self.probabilities, self.labels, self.thresholds)
+
+
+def sentence_figures(measured: Measured) -> Figures:
+    """Whether a sentence holds an adverse event: at the cross-fitted threshold, and over all thresholds."""
+    resampling = Resampling(documents_of(measured.sentences))
     return {
-        "PsyTAR F1": f1_interval(documents, hits),
-        "PsyTAR F1, withdrawal-only left out": f1_interval(chosen, hits[kept]),
-        "PsyTAR F1, withdrawal counted": f1_interval(documents, with_withdrawal),
-        "PsyTAR AUROC": auroc(probabilities, labels),
+        "sentence F1": resampling.of_counts(measured.hits, f1s),
+        "sentence precision": resampling.of_counts(measured.hits, precisions),
+        "sentence recall": resampling.of_counts(measured.hits, recalls),
+        "AUROC": resampling.of_ranking(measured.logits, measured.labels, auroc),
+        "average precision": resampling.of_ranking(measured.logits, measured.labels, average_precision),
     }
 
 
-def measure(artefact: Artefact, data: Path, threads: int = 2) -> dict[str, Interval | float]:
-    """Every figure of an artefact."""
-    fold = int(artefact.manifest.trained["development_fold"])
-    development = split_ade(load_ade(data / "ade_corpus_v2"), fold).development
-    patients = split_psytar(data / "psytar").development
-    classifier = OnnxClassifier(artefact, threads=threads)
-    raws = classifier.raw([s.text for s in development])
-    patient_raws = classifier.raw([s.text for s in patients])
-    classifier.close()
-    return measure_ade(development, raws) | measure_psytar(patients, artefact, patient_raws)
+# ---------------------------------------------------------------- spans and pairs
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line entry."""
-    options = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    options.add_argument("--artefact", type=Path, default=shipped_folder())
-    options.add_argument("--data", type=Path, default=Path("../shared/data"))
-    options.add_argument("--out", type=Path, help="also write the figures as JSON")
-    given = options.parse_args(arguments)
-    artefact = load_artefact(given.artefact)
-    figures = measure(artefact, given.data)
-    print(artefact.model)
-    for name, value in figures.items():
-        interval = f"[{value.low:.3f}, {value.high:.3f}]" if isinstance(value, Interval) else ""
-        print(f"{name:40} {value[0] if isinstance(value, Interval) else value:.3f} {interval}")
-    if given.out:
-        given.out.write_text(json.dumps({"model": artefact.model, "figures": figures}, indent=1) + "\n")
+def _ranges(spans: Sequence[Any]) -> list[Range]:
+    return [(span.start, span.end) for span in spans]
 
 
-if __name__ == "__main__":
-    main()
+def _gold_pairs(sentence: Sentence) -> set[SpanPair]:
+    return {(sentence.drugs[d], sentence.effects[e]) for d, e in sentence.pairs}
+
+
+def _both_overlap(a: SpanPair, b: SpanPair) -> bool:
+    return overlapping(a[0], b[0]) and overlapping(a[1], b[1])
+
+
+def pairs_above(raw: Raw, calibration: Calibration) -> set[SpanPair]:
+    """The pairs that the product would count: calibrated probability at or above the pair threshold."""
+    whole = calibration.sentence.probability(raw.logit)
+    drugs, effects = _ranges(raw.drugs), _ranges(raw.effects)
+    return {
+        (drugs[d], effects[e])
+        for d, e, logit in raw.pairs
+        if min(whole, calibration.pair.probability(raw.logit, *confidences(raw, d, e), logit))
+        >= calibration.pair_threshold
+    }
+
+
+def span_rows(sentence: Sentence, raw: Raw) -> dict[str, Hits]:
+    """Strict (exact characters) and relaxed (overlap, one to one) hits of one sentence's spans and pairs."""
+    drugs, effects = _ranges(raw.drugs), _ranges(raw.effects)
+    pairs, gold = {(d, e) for d in drugs for e in effects}, _gold_pairs(sentence)
+    return {
+        "DRUG F1": set_hits(set(drugs), set(sentence.drugs)),
+        "EFFECT F1": set_hits(set(effects), set(sentence.effects)),
+        "pair F1": set_hits(pairs, gold),
+        "DRUG F1, overlap": matched_hits(drugs, sentence.drugs, overlapping),
+        "EFFECT F1, overlap": matched_hits(effects, sentence.effects, overlapping),
+        "pair F1, overlap": matched_hits(pairs, gold, _both_overlap),
+    }
+
+
+def thresholded_rows(sentence: Sentence, raw: Raw, calibration: Calibration) -> dict[str, Hits]:
+    """Hits of the pairs above the pair threshold."""
+    pairs, gold = pairs_above(raw, calibration), _gold_pairs(sentence)
+    return {
+        "pair F1 above the threshold": set_hits(pairs, gold),
+        "pair F1 above the threshold, overlap": matched_hits(pairs, gold, _both_overlap),
+    }
+
+
+def _f1_of_rows(documents: Sequence[str], rows: Sequence[dict[str, Hits]]) -> Figures:
+    resampling = Resampling(documents)
+    return {name: resampling.of_counts(np.array([row[name] for row in rows]), f1s) for name in rows[0]}
+
+
+def span_figures(measured: Measured) -> Figures:
+    """Span and pair F1, micro-averaged: over the positive sentences; the last two over all sentences."""
+    judged = [
+        (s, span_rows(s, raw), thresholded_rows(s, raw, measured.cross_fit.for_(s)))
+        for s, raw in zip(measured.sentences, measured.raws, strict=True)
+    ]
+    positive = [(s.document, rows | above) for s, rows, above in judged if s.positive]
+    everywhere = [(s.document, {f"{k}, all sentences": v for k, v in above.items()}) for s, _, above in judged]
+    figures: Figures = {}
+    for chosen in (positive, everywhere):
+        figures |= _f1_of_rows([document for document, _ in chosen], [rows for _, rows in chosen])
+    return figures
