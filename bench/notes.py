@@ -206,7 +206,7 @@ PAGE = """\
 # Real notes
 
 `make notes` = `python -m bench.notes`, {date}, commit {commit}, {machine}.
-Model `{model}`, terms `{terms}`, pairs with probability >= {threshold:g} (the default `text_threshold`).
+Model `{model}`, terms `{terms}`, pairs with probability >= {threshold:g} (the default `threshold` of `[text]`).
 
 ## Through the stream
 
@@ -248,7 +248,7 @@ def page(streamed: Streamed, lab: Lab, artefact: Artefact, first: Sequence[str],
         machine=machine(),
         model=artefact.model,
         terms=VOCABULARY_VERSION,
-        threshold=lab.monitor.text_threshold,
+        threshold=lab.monitor.text.threshold,
         sent=streamed.sent,
         outcomes=" + ".join(f"{streamed.outcomes.get(name, 0):,} {name}" for name in OUTCOMES),
         seconds=streamed.seconds,

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from inference.calibration import PairCalibration, Platt
+from inference.conformal import Conformal
 from streams.errors import WrongModel
 
 MANIFEST = "vigilia.json"
@@ -32,6 +33,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """vigilia.json. Lengths are in pieces, special ones included.
 
     `threshold` is for a sentence's probability, `pair_threshold` for a pair's: the largest expected F1 of each.
+    `conformal` tells sentences that are left open; None if the artefact has no calibration for that.
     """
 
     format: int
@@ -45,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentence: Platt
     pair: PairCalibration
     trained: dict[str, str]
+    conformal: Conformal | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from inference.conformal import Conformity
+
 
 class TextSpan(NamedTuple):
     """Characters `[start, end)` of the sentence, and those characters."""
@@ -30,13 +32,15 @@ class Reading(NamedTuple):
 
     `probability`: calibrated probability that the sentence asserts an adverse drug event. Spans are what would be the
     drugs and effects of such an event; they are given whatever the probability, so a caller decides by it.
-    `pairs` holds every drug with every effect.
+    `pairs` holds every drug with every effect. `conformity` says what an error rate leaves open; None where the
+    artefact has no calibration for that.
     """
 
     probability: float
     drugs: tuple[TextSpan, ...] = ()
     effects: tuple[TextSpan, ...] = ()
     pairs: tuple[Pair, ...] = ()
+    conformity: Conformity | None = None
 
 
 @runtime_checkable

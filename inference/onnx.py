@@ -152,7 +152,8 @@ class OnnxClassifier:
             Pair(d, e, min(probability, manifest.pair.probability(raw.logit, *confidences(raw, d, e), pair_logit)))
             for d, e, pair_logit in raw.pairs
         )
-        return Reading(probability, _texts(text, raw.drugs), _texts(text, raw.effects), pairs)
+        conformity = manifest.conformal.conformity(probability) if manifest.conformal else None
+        return Reading(probability, _texts(text, raw.drugs), _texts(text, raw.effects), pairs, conformity)
 
 
 def _tokenizer(artefact: Artefact) -> Tokenizer:

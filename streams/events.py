@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: assessments mark uncertain sentences
 MICRO = 1_000_000
 END_OF_TIME = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the received_at of an end tick, "+infinity"
 
@@ -94,12 +94,26 @@ class PairScore(Struct, frozen=True, gc=False, array_like=True):
     span: Span | None = None
 
 
+class Uncertain(Struct, frozen=True, gc=False, array_like=True):
+    """A sentence that the classifier leaves open, at the monitor's error rate: where it is, never what it says.
+
+    Characters `[start, end)` of the message's text; `micro` = round(p * 10^6) of its probability to assert an adverse
+    drug event; `counted`: a pair of the record has its score from this sentence.
+    """
+
+    start: int
+    end: int
+    micro: int
+    counted: bool = False
+
+
 class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="assessment"):
     """What one source message contributes if it counts.
 
     Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
     `events[i]` in the case as a whole. `pairs` is None when every drug goes with every event at that score (coded
-    reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys.
+    reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys. `uncertain` lists sentences
+    for review, in order.
     """
 
     topic: str
@@ -117,6 +131,7 @@ class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="k
     fingerprints: list[str] = []
     model: str | None = None
     retry_of: str | None = None
+    uncertain: list[Uncertain] = []
 
 
 class DeadLetter(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="dead_letter"):

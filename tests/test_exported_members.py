@@ -16,7 +16,16 @@ from streams import errors
 
 PUBLIC = {
     "streams.subscribers": ["AlertFilter", "AlertStream"],
-    "streams.monitors": ["AlarmSettings", "Evidence", "Monitor", "Source", "load_monitor", "shipped_monitors"],
+    "streams.monitors": [
+        "AlarmSettings",
+        "Evidence",
+        "Monitor",
+        "Source",
+        "TextSettings",
+        "Uncertain",
+        "load_monitor",
+        "shipped_monitors",
+    ],
     "streams.settings": ["Settings", "load_settings"],
 }
 MODULES = sorted(

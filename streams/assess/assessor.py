@@ -77,7 +77,7 @@ class Draft:
         """The assessment with what `model` read. Of a pair that is also coded the larger score counts."""
         coded = self._assessment
         if not reading.pairs:
-            return msgspec.structs.replace(coded, model=model)
+            return msgspec.structs.replace(coded, model=model, uncertain=reading.uncertain)
         scores: dict[tuple[str, str], tuple[int, Span | None]] = {
             (drug, event): (MICRO, None) for drug in coded.drugs for event in coded.events
         }
@@ -89,7 +89,9 @@ class Draft:
             elif known[1] is None:  # the words are evidence for a coded pair too
                 scores[key] = (known[0], pair.span)
         drugs, events, totals, pairs = _combined(scores, coded)
-        return msgspec.structs.replace(coded, drugs=drugs, events=events, scores=totals, pairs=pairs, model=model)
+        return msgspec.structs.replace(
+            coded, drugs=drugs, events=events, scores=totals, pairs=pairs, model=model, uncertain=reading.uncertain
+        )
 
     def dead_letter(self, origin: Origin, error: ClassifierError) -> DeadLetter:
         """What remains when the model fails on this text."""

@@ -13,6 +13,7 @@ import structlog
 
 from streams.assess.text import Reader, TextReading, read_text
 from streams.errors import ClassifierError, PoisonInput
+from streams.monitors import TextSettings
 
 __all__ = ["TextDesk"]
 
@@ -31,11 +32,11 @@ class TextDesk:
     def __init__(
         self,
         reader: Reader,
-        threshold: float,
+        settings: TextSettings,
         on_failure: Callable[[BaseException], None],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._reader, self._threshold = reader, threshold
+        self._reader, self._settings = reader, settings
         self._on_failure, self._pause = on_failure, pause
         self._tasks: dict[asyncio.Task[None], int] = {}  # and the characters of each
         self._characters = 0
@@ -56,7 +57,7 @@ class TextDesk:
         pause = FIRST_PAUSE
         while wanted():
             try:
-                reading = await read_text(text, self._reader, self._threshold)
+                reading = await read_text(text, self._reader, self._settings)
             except PoisonInput as error:
                 return done(error)
             except ClassifierError as error:

@@ -83,7 +83,7 @@ class AssessStage:
         self._live = frozenset(monitor.on_broker(source.topic) for source in monitor.sources if source.live)
         self._timing = Timing(monitor.bucket_ms, monitor.disorder_ms)
         self._runs: dict[Partition, Run] = {}
-        self._desk = TextDesk(reader, monitor.text_threshold, self._fail, pause) if reader is not None else None
+        self._desk = TextDesk(reader, monitor.text, self._fail, pause) if reader is not None else None
         self._crashed: asyncio.Future[None] | None = None
         self._stopping = asyncio.Event()
         self.outcomes: Counter[str] = Counter()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inference.classifier import Reading
-from streams.assess.sentences import sentences_of
+from inference.conformal import OPEN
+from streams.assess.sentences import Range, sentence_ranges
 from streams.assess.terms import drug_term, event_term
-from streams.events import MICRO, PairScore, Span
+from streams.events import MICRO, PairScore, Span, Uncertain
+from streams.monitors import TextSettings
 
 
 class Reader(Protocol):
@@ -25,45 +27,67 @@ class TextReading:
 
     `drugs` and `events` are sorted and distinct and hold what some pair names; `scores[i]` is the largest micro of a
     pair with `events[i]`; `pairs` is sorted by (drug, event), each with the words of the sentence that scored highest.
+    `uncertain` names the sentences that the model leaves open, in order.
     """
 
     drugs: list[str]
     events: list[str]
     scores: list[int]
     pairs: list[PairScore]
+    uncertain: list[Uncertain] = field(default_factory=list)
 
 
-async def read_text(text: str, reader: Reader, threshold: float) -> TextReading:
+async def read_text(text: str, reader: Reader, settings: TextSettings) -> TextReading:
     """Split a text, have it read, and put the readings together. Raises what the reader raises."""
-    sentences = sentences_of(text)
-    return text_reading(await reader.classify(sentences) if sentences else [], threshold)
+    ranges = sentence_ranges(text)
+    readings = await reader.classify([text[start:end] for start, end in ranges]) if ranges else []
+    return text_reading(ranges, readings, settings)
 
 
-def text_reading(readings: Sequence[Reading], threshold: float) -> TextReading:
-    """The case's pairs from the readings of its sentences, in order.
+def text_reading(ranges: Sequence[Range], readings: Sequence[Reading], settings: TextSettings) -> TextReading:
+    """The case's pairs from its sentences, in order: where each is in the text, and its reading.
 
     A pair's score is the largest of its sentences' (repetition is not corroboration: notes repeat themselves); of equal
-    ones the earlier sentence gives the words. Pairs below `threshold` are dropped, and so are drugs and events that
-    only they named: a drug that is mentioned without an event is no case of that drug.
+    ones the earlier sentence gives the words. Pairs below `settings.threshold` are dropped, and so are drugs and events
+    that only they named: a drug that is mentioned without an event is no case of that drug. `settings.uncertain` says
+    whether the pairs of an uncertain sentence are dropped too.
     """
-    least = round(threshold * MICRO)
-    best: dict[tuple[str, str], tuple[int, Span]] = {}
-    for reading in readings:
-        for pair in reading.pairs:
-            micro = round(pair.probability * MICRO)
-            if micro < least:
-                continue
-            words = Span(reading.drugs[pair.drug].text, reading.effects[pair.effect].text)
-            drug, event = drug_term(words.drug), event_term(words.effect)
-            if drug is None or event is None or drug == event:
-                continue
-            if (drug, event) not in best or micro > best[drug, event][0]:
-                best[drug, event] = (micro, words)
+    doubtful = [_is_open(reading, settings.error_rate) for reading in readings]
+    left_out = settings.uncertain == "leave_out"
+    best: dict[tuple[str, str], tuple[int, Span, int]] = {}
+    for index, reading in enumerate(readings):
+        if not (left_out and doubtful[index]):
+            _take(best, reading, index, round(settings.threshold * MICRO))
     drugs = sorted({drug for drug, _ in best})
     events = sorted({event for _, event in best})
-    scores = [max(micro for (_, other), (micro, _) in best.items() if other == event) for event in events]
+    scores = [max(found[0] for (_, other), found in best.items() if other == event) for event in events]
     pairs = [
         PairScore(drugs.index(drug), events.index(event), micro, words)
-        for (drug, event), (micro, words) in sorted(best.items())
+        for (drug, event), (micro, words, _) in sorted(best.items())
     ]
-    return TextReading(drugs, events, scores, pairs)
+    sources = {index for _, _, index in best.values()}
+    uncertain = [
+        Uncertain(*where, round(reading.probability * MICRO), index in sources)
+        for index, (where, reading) in enumerate(zip(ranges, readings, strict=True))
+        if doubtful[index]
+    ]
+    return TextReading(drugs, events, scores, pairs, uncertain)
+
+
+def _is_open(reading: Reading, error_rate: float) -> bool:
+    """A reading without p-values (of a classifier that has no calibration of sets) is never open."""
+    return reading.conformity is not None and reading.conformity.verdict(error_rate) == OPEN
+
+
+def _take(best: dict[tuple[str, str], tuple[int, Span, int]], reading: Reading, index: int, least: int) -> None:
+    """Enter the pairs of sentence `index` where they are the best so far."""
+    for pair in reading.pairs:
+        micro = round(pair.probability * MICRO)
+        if micro < least:
+            continue
+        words = Span(reading.drugs[pair.drug].text, reading.effects[pair.effect].text)
+        drug, event = drug_term(words.drug), event_term(words.effect)
+        if drug is None or event is None or drug == event:
+            continue
+        if (drug, event) not in best or micro > best[drug, event][0]:
+            best[drug, event] = (micro, words, index)

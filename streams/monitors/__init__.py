@@ -1,5 +1,23 @@
 """Monitors: what to watch and by which rule, one TOML file each. Everything here is hashed into state and alerts."""
 
-from streams.monitors.monitor import AlarmSettings, Evidence, Monitor, Source, load_monitor, shipped_monitors
+from streams.monitors.monitor import (
+    AlarmSettings,
+    Evidence,
+    Monitor,
+    Source,
+    TextSettings,
+    Uncertain,
+    load_monitor,
+    shipped_monitors,
+)
 
-__all__ = ["AlarmSettings", "Evidence", "Monitor", "Source", "load_monitor", "shipped_monitors"]
+__all__ = [
+    "AlarmSettings",
+    "Evidence",
+    "Monitor",
+    "Source",
+    "TextSettings",
+    "Uncertain",
+    "load_monitor",
+    "shipped_monitors",
+]

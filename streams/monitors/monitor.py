@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from streams.errors import ConfigurationError
 
 Evidence = Literal["coded", "text", "both"]
+Uncertain = Literal["count", "leave_out"]
 DAY_MS = 86_400_000
 
 
@@ -29,10 +30,26 @@ class Source(_Frozen):
     live: bool = Field(False, description="Clock ticks advance its quiet partitions. Never for a backfill.")
 
 
+class TextSettings(_Frozen):
+    """What of a text counts. A sentence is uncertain when its conformal set at `error_rate` holds both labels.
+
+    Uncertain sentences are marked in the assessment record in either case; `vigilia uncertain` lists them for review.
+    """
+
+    threshold: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="Pairs of a smaller probability are none.")
+    error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.05, description="Of the sets: see inference.conformal.")
+    uncertain: Uncertain = Field("count", description="Pairs of an uncertain sentence: with their probability, or not.")
+
+
 class AlarmSettings(_Frozen):
     """Parameters of the `early` rule; defaults are those measured on VAERS. See `streams.signals`."""
 
-    pairs: Annotated[int, Field(ge=1)] = Field(66_600, description="K: drug-event pairs the monitor may ever watch.")
+    pairs: Annotated[int, Field(ge=1)] = Field(66_600, description="K: drug-event pairs that the budget is made for.")
+    vocabulary: Literal["closed", "open"] | None = Field(
+        None,
+        description="Beyond K pairs a closed vocabulary stops the worker; in an open one they need more evidence. "
+        "Default: open where text is read.",
+    )
     false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(5.0, description="A: the nominal budget.")
     buckets_per_year: Annotated[float, Field(gt=0)] = Field(238.0, description="b: buckets with cases in a year.")
     burn_in_days: Annotated[int, Field(ge=0)] = 365
@@ -53,7 +70,7 @@ class Monitor(_Frozen):
     duplicate_horizon_days: Annotated[int, Field(ge=1)] = 730
     strata_years: tuple[float, ...] = Field((1, 6, 18), description="Lower edges of the age strata after the first.")
     model: str | None = Field(None, description="Classifier as name@sha256 prefix; without it the one that is found.")
-    text_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    text: TextSettings = TextSettings()
     max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
     alarms: AlarmSettings = AlarmSettings()
@@ -97,6 +114,13 @@ class Monitor(_Frozen):
     def reads_text(self) -> bool:
         """Whether a classifier is needed."""
         return self.evidence != "coded"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the vocabulary may outgrow `alarms.pairs`: words read in text have no end."""
+        if self.alarms.vocabulary is None:
+            return self.reads_text
+        return self.alarms.vocabulary == "open"
 
     @cached_property
     def settings_hash(self) -> str:

@@ -12,7 +12,7 @@ import pytest
 from inference.artefact import load_artefact
 from inference.onnx import OnnxClassifier
 from streams.assess.assessor import Assessor, Draft, Origin
-from streams.assess.sentences import sentences_of
+from streams.assess.sentences import sentence_ranges
 from streams.assess.text import text_reading
 from streams.demo import Year, generate_year
 from streams.detect.alarms import Alarm
@@ -41,10 +41,11 @@ def assessments(year: Year) -> list[Assessment]:
             drafts.append(result)
         elif isinstance(result, Assessment):
             done.append(result)
-    texts = [sentences_of(draft.text) for draft in drafts]
-    readings = iter(classifier.classify([sentence for text in texts for sentence in text]))
-    for draft, text in zip(drafts, texts, strict=True):
-        reading = text_reading([next(readings) for _ in text], MONITOR.text_threshold)
+    texts = [sentence_ranges(draft.text) for draft in drafts]
+    sentences = [draft.text[a:b] for draft, ranges in zip(drafts, texts, strict=True) for a, b in ranges]
+    readings = iter(classifier.classify(sentences))
+    for draft, ranges in zip(drafts, texts, strict=True):
+        reading = text_reading(ranges, [next(readings) for _ in ranges], MONITOR.text)
         done.append(draft.record(reading, classifier.model))
     classifier.close()
     return done

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from inference.calibration import PairCalibration, Platt, fit_logistic, fit_platt
+from inference.conformal import Conformal, fit_conformal
 from inference.onnx import Raw, confidences
 from training.data import Sentence
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Calibration(NamedTuple):
-    """How an artefact's scores become probabilities, and the probabilities from which on it says yes."""
+    """How an artefact's scores become probabilities, the probabilities from which on it says yes, what it leaves open."""
 
     sentence: Platt
     pair: PairCalibration
     threshold: float
     pair_threshold: float
+    conformal: Conformal | None = None
 
 
 UNCALIBRATED = Calibration(Platt(1.0, 0.0), PairCalibration(0.0, 1.0, 0.0, 0.0, 0.0), 0.5, 0.5)
@@ -76,15 +78,17 @@ def calibrate(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> Calibration
     logits = np.array([raw.logit for raw in raws])
     labels = np.array([sentence.positive for sentence in sentences])
     platt = fit_platt(logits, labels)
-    threshold = best_threshold(np.array([platt.probability(logit) for logit in logits]))
+    probabilities = [platt.probability(logit) for logit in logits]
+    threshold = best_threshold(np.array(probabilities))
+    conformal = fit_conformal(probabilities, labels.tolist())
     features, truth, missed = pair_examples(sentences, raws)
     if not any(truth) or all(truth):
         pair = PairCalibration(platt.intercept, platt.slope, 0.0, 0.0, 0.0)
-        return Calibration(platt, pair, threshold, threshold)
+        return Calibration(platt, pair, threshold, threshold, conformal)
     pair = PairCalibration(*(float(value) for value in fit_logistic(np.array(features), np.array(truth))))
     pairs = [
         min(platt.probability(raw.logit), pair.probability(raw.logit, *confidences(raw, d, e), logit))
         for raw in raws
         for d, e, logit in raw.pairs
     ]
-    return Calibration(platt, pair, threshold, best_threshold(np.array(pairs), missed))
+    return Calibration(platt, pair, threshold, best_threshold(np.array(pairs), missed), conformal)
