@@ -104,12 +104,27 @@ class Closer:
         if not self.store.commit_close(closing, chunks, result):
             self.forget()
             return None
+        self._tell_if_outgrown(detector, delta)
         detector.advance(delta)
         if self._raised is not None:
             self._raised.update((alert.id, alert) for alert in alerts)
         self.store.trim(closing.bucket)
         log.debug("bucket closed", bucket=closing.bucket, cases=len(entries), alerts=len(alerts))
         return Closed(closing.bucket, len(entries), tuple(alerts))
+
+    def _tell_if_outgrown(self, detector: Detector, delta: CloseDelta) -> None:
+        """An open vocabulary has filled a block: once each time its pairs have about doubled."""
+        blocks = delta.memory.blocks
+        if 0 < len(detector.memory.blocks) < len(blocks):
+            drugs, events = blocks[-1]
+            log.warning(
+                "vocabulary_outgrown",
+                bucket=delta.bucket,
+                pairs=drugs * events,
+                planned=self.rule.pairs,
+                threshold_of_new_pairs=self.rule.threshold * 4.0 ** (len(blocks) - 1),
+                advice="pairs known from now on need more evidence; a larger alarms.pairs takes a new monitor name",
+            )
 
     def load_states(self, detector: Detector, totals: BucketTotals) -> bool:
         """Bring the states of the drugs in `totals` into memory; False if Redis went past the close they belong to."""

@@ -24,12 +24,14 @@ class Firing:
     """A pair at which the rule fires, before anyone has asked what it means.
 
     `cases`, `expected`, `days`: S_w, E_w and days with a case since bucket `since` · `past_ratio`: lambda · `bound`:
-    least effect the recent data support · `statistic`: mean of M over the thetas.
+    least effect the recent data support · `statistic`: mean of M over the thetas · `threshold`: what it was compared
+    with, c divided by the pair's share of the budget.
     """
 
     drug: str
     event: str
     statistic: float
+    threshold: float
     cases: float
     expected: float
     days: int
@@ -102,7 +104,7 @@ def judge(
         others = by_event.setdefault(fire.event, {})
         stronger = {drug for drug, ratio in others.items() if drug != fire.drug and ratio > fire.ratio}
         status = _status(pair, stronger, cases.get(pair, ()), pair in alerted, rule)
-        alarms.append(_alarm(fire, status, view, prior, rule))
+        alarms.append(_alarm(fire, status, view, prior))
         ratio = alarms[-1].ratio
         others[fire.drug] = ratio
         remembered[pair] = Alerted(alerted[pair].first if pair in alerted else view.bucket, view.bucket, ratio)
@@ -121,7 +123,7 @@ def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], b
     return "update" if before else "new"
 
 
-def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | None, rule: EarlyRule) -> Alarm:
+def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | None) -> Alarm:
     t = view.table(fire.drug, fire.event)
     expected, past_ratio, bound = (round_published(x) for x in (fire.expected, fire.past_ratio, fire.bound))
     own: dict[str, float | None] = {
@@ -138,7 +140,7 @@ def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | Non
         level="early",
         status=status,
         statistic=round_published(fire.statistic),
-        threshold=round_published(rule.threshold),
+        threshold=round_published(fire.threshold),
         cases=fire.cases,
         expected=expected,
         days=fire.days,

@@ -22,37 +22,30 @@ from streams.detect.drugstate import DrugState
 from streams.detect.memory import Memory, decode_memory, encode_memory
 from streams.detect.prior import fit_prior
 from streams.detect.reference import ReferenceView, ReferenceWindow
+from streams.detect.shares import Blocks, factors, grown
+from streams.detect.step import bucket_cases, drug_score, fires, stepped
 from streams.detect.totals import BucketTotals
 from streams.errors import StateConflict, TooManyPairs
-from streams.signals.early import (
-    MICRO,
-    Counts,
-    EarlyRule,
-    Floats,
-    expected_cases,
-    lower_bound,
-    mixed,
-    own_past,
-    reference_rates,
-    updated,
-)
+from streams.signals.early import EarlyRule, Floats, expected_cases, reference_rates
 from streams.signals.gps import Prior
-from streams.signals.rounding import round_state
 
 __all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a bucket's cases do to the drugs they name, and the pairs that fire; nothing is decided yet."""
+    """What a bucket's cases do to the drugs they name, and the pairs that fire; nothing is decided yet.
+
+    `new_drugs`: in the order of their index · `blocks`: what the vocabulary fills once the bucket is closed (`shares`).
+    """
 
     bucket: int
     totals: BucketTotals
     view: ReferenceView
     states: dict[str, DrugState]
     firing: list[Firing]
+    new_drugs: tuple[str, ...]
+    blocks: Blocks
 
     @property
     def pairs(self) -> list[PairKey]:
@@ -98,7 +91,7 @@ class Detector:
         self.memory = memory
         self.window = window
         self.drugs: list[str] = list(drugs)
-        self._known = set(self.drugs)
+        self._index = {drug: i for i, drug in enumerate(self.drugs)}
         self._states: dict[str, DrugState] = {}
         self._fitted: tuple[tuple[int, int | None], Prior | None] | None = None
         self._is_fork = False
@@ -140,7 +133,7 @@ class Detector:
 
     def missing(self, totals: BucketTotals) -> list[str]:
         """Drugs of `totals` that were seen before and whose state is not in memory; load them before `evaluate`."""
-        return sorted(d for d in totals.drugs if d in self._known and d not in self._states)
+        return sorted(d for d in totals.drugs if d in self._index and d not in self._states)
 
     def load(self, drug: str, blob: bytes) -> None:
         """Put a drug's stored state into memory. Raises StateConflict if it is later than the last closed bucket."""
@@ -178,91 +171,47 @@ class Detector:
         if self.memory.closed is not None and bucket <= self.memory.closed:
             raise StateConflict(f"bucket {bucket} is evaluated, {self.memory.closed} is closed")
         touched = sorted(totals.drugs if only is None else totals.drugs.keys() & only)
-        absent = [d for d in touched if d in self._known and d not in self._states]
+        absent = [d for d in touched if d in self._index and d not in self._states]
         if absent:
             raise StateConflict(f"the states of {len(absent)} drugs have not been loaded")
         view = self.window.view(totals)
         rates = reference_rates(event_micro=view.scores, cases=view.cases, rule=self.rule)
+        new_drugs = tuple(sorted(totals.drugs.keys() - self._index.keys()))
+        index = {**self._index, **{drug: len(self.drugs) + i for i, drug in enumerate(new_drugs)}}
+        blocks = self.memory.blocks
+        if self.rule.open_vocabulary:
+            blocks = grown(blocks, len(index), view.size, self.rule.pairs)
         states, firing = {}, []
         for drug in touched:
-            states[drug], fires = self._step(drug, view, rates)
-            firing += fires
-        return Evaluation(bucket, totals, view, states, firing)
+            states[drug], found = self._step(drug, view, rates, blocks, index)
+            firing += found
+        return Evaluation(bucket, totals, view, states, firing, new_drugs, blocks)
 
-    def _step(self, drug: str, view: ReferenceView, rates: Floats) -> tuple[DrugState, list[Firing]]:
-        rule, bucket, size = self.rule, view.bucket, view.size
-        old = self._states.get(drug)
-        if old is None:
-            old = DrugState.empty(
-                bucket=bucket,
-                ordinal=self.memory.monitored,
-                thetas=len(rule.thetas),
-                head_start=rule.head_start,
-            )
-        old = old.with_snapshot(
-            bucket=bucket, every=rule.snapshot, oldest_needed=(bucket - rule.past) // rule.snapshot
-        ).stretched(size)
-        n = np.zeros(rule.strata, np.int64)
-        for stratum, count in view.totals.drugs[drug].items():
-            n[stratum] = count
+    def _step(
+        self, drug: str, view: ReferenceView, rates: Floats, blocks: Blocks, index: Mapping[str, int]
+    ) -> tuple[DrugState, list[Firing]]:
+        rule = self.rule
         if rule.exclude_own:
             own = view.drug_scores(drug)
             rates = reference_rates(
                 event_micro=np.maximum(view.scores - own, 0), cases=view.cases - view.drug_cases(drug), rule=rule
             )
-        score = np.zeros(size + 1, np.int64)
-        for event, micro in view.totals.scores(drug).items():
-            score[view.index(event)] = micro
-        expected = expected_cases(drug_cases=n, rates=rates)
-        new = self._counted(old, bucket, score, expected)
-        if not self.is_monitored(bucket):
-            return new, []
-        before = old.at((bucket - rule.past) // rule.snapshot, size)
-        past = own_past(score_micro=before.score, expected=before.expected, rule=rule)
-        waited = old.statistics + rule.injection * (self.memory.monitored - old.ordinal)
-        statistics = round_state(updated(waited, score_micro=score, expected=expected, past=past, rule=rule))
-        new = replace(new, statistics=statistics, ordinal=self.memory.monitored + 1)
-        return new, self._fires(drug, new, score, past.ratio, view)
-
-    def _counted(self, old: DrugState, bucket: int, score: Counts, expected: Floats) -> DrugState:
-        day = bucket * self.rule.bucket_ms // DAY_MS
-        seen = score > 0
-        return replace(
-            old,
-            bucket=bucket,
-            score=old.score + score,
-            expected=round_state(old.expected + expected),
-            days=old.days + (seen & (old.last_day != day)),
-            last_day=np.where(seen, day, old.last_day),
+        score = drug_score(view, drug)
+        state, past = stepped(
+            self._states.get(drug),
+            bucket=view.bucket,
+            score=score,
+            expected=expected_cases(drug_cases=bucket_cases(view, drug, rule.strata), rates=rates),
+            closed=self.memory.monitored,
+            monitored=self.is_monitored(view.bucket),
+            rule=rule,
         )
-
-    def _fires(
-        self,
-        drug: str,
-        state: DrugState,
-        score: np.ndarray,
-        past_ratio: Floats,
-        view: ReferenceView,
-    ) -> list[Firing]:
-        rule = self.rule
-        statistic = mixed(state.statistics)
-        candidates = np.flatnonzero((score > 0) & (statistic >= rule.threshold))
-        if not len(candidates):
-            return []
-        number = (view.bucket - rule.recent) // rule.snapshot
-        then = state.at(number, view.size)
-        firing = []
-        for i in candidates.tolist():
-            cases = int(state.score[i] - then.score[i]) / MICRO
-            expected = float(state.expected[i] - then.expected[i])
-            days = int(state.days[i] - then.days[i])
-            ratio = float(past_ratio[i])
-            bound = lower_bound(cases=cases, expected=expected, past_ratio=ratio, rule=rule)
-            if cases >= rule.min_cases and days >= rule.min_days and bound >= rule.rho:
-                value = float(statistic[i])
-                since = number * rule.snapshot
-                firing.append(Firing(drug, view.events[i], value, cases, expected, days, since, ratio, bound))
-        return firing
+        if past is None:
+            return state, []
+        threshold = np.full(view.size, rule.threshold)
+        if rule.open_vocabulary:
+            threshold *= factors(blocks, index[drug], view.size)
+        return state, fires(drug, state, score=score, past=past, threshold=threshold, view=view, rule=rule)
 
     def judge(self, evaluation: Evaluation, cases: Mapping[PairKey, Sequence[Sequence[str]]]) -> Verdict:
         """Alarms with their status. `cases`: for each of `evaluation.pairs` the drugs of each of its cases in the span
@@ -291,18 +240,18 @@ class Detector:
     def delta(self, evaluation: Evaluation, verdict: Verdict) -> CloseDelta:
         """What closing the bucket writes. Changes nothing.
 
-        Raises TooManyPairs if more pairs would be watched than the rule's K.
+        Raises TooManyPairs if a closed vocabulary grows beyond the rule's K.
         """
         bucket, totals, rule = evaluation.bucket, evaluation.totals, self.rule
         if evaluation.states.keys() != totals.drugs.keys():
             raise ValueError("a close must be evaluated for all of the bucket's drugs")
-        new_drugs = tuple(sorted(totals.drugs.keys() - self._known))
-        drugs, events = len(self.drugs) + len(new_drugs), evaluation.view.size
-        if drugs * events > rule.pairs:
+        drugs, events = len(self.drugs) + len(evaluation.new_drugs), evaluation.view.size
+        if drugs * events > rule.pairs and not rule.open_vocabulary:
             raise TooManyPairs(
                 f"bucket {bucket} brings the pairs watched to {drugs} drugs x {events} events = {drugs * events}, "
                 f"the monitor's settings allow alarms.pairs = {rule.pairs}: its false-alarm budget would not hold. "
-                "Raise alarms.pairs under a new monitor name and replay, or narrow the vocabulary."
+                "Raise alarms.pairs under a new monitor name and replay, narrow the vocabulary, or let "
+                'alarms.vocabulary be "open".'
             )
         states = dict(evaluation.states)
         for alarm in verdict.alarms:
@@ -317,6 +266,7 @@ class Detector:
             prior=self._prior(bucket) if monitored else self.memory.prior,
             boundary=bucket // rule.snapshot if monitored else self.memory.boundary,
             alerted={**self.memory.alerted, **verdict.remembered},
+            blocks=evaluation.blocks,
         )
         return CloseDelta(
             bucket=bucket,
@@ -327,7 +277,7 @@ class Detector:
             memory=memory,
             memory_blob=encode_memory(memory),
             new_events=evaluation.view.new_events,
-            new_drugs=new_drugs,
+            new_drugs=evaluation.new_drugs,
             drop_through=bucket - rule.window,
         )
 
@@ -335,6 +285,7 @@ class Detector:
         """Take over a delta that the store has committed, so that the next close needs no reload."""
         self.window.advance(delta.totals, delta.totals_blob)
         self._states.update(delta.states)
-        self._known.update(delta.new_drugs)
-        self.drugs += delta.new_drugs
+        for drug in delta.new_drugs:
+            self._index[drug] = len(self.drugs)
+            self.drugs.append(drug)
         self.memory = delta.memory

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.detect.alarms import Alerted, PairKey
+from streams.detect.shares import Blocks
 from streams.errors import SchemaTooNew
 from streams.signals.gps import Prior
 
@@ -16,7 +17,8 @@ LAYOUT = 1
 
 class Memory(Struct, frozen=True):
     """`closed`: last closed bucket · `first`: first one ever · `monitored`: closed buckets after the burn-in ·
-    `prior`: EBGM's, fitted at `boundary` (bucket number / snapshot distance) · `alerted`: pairs that ever alerted.
+    `prior`: EBGM's, fitted at `boundary` (bucket number / snapshot distance) · `alerted`: pairs that ever alerted ·
+    `blocks`: how an open vocabulary shares the budget (`shares`).
     """
 
     closed: int | None = None
@@ -25,6 +27,7 @@ class Memory(Struct, frozen=True):
     prior: Prior | None = None
     boundary: int | None = None
     alerted: dict[PairKey, Alerted] = {}
+    blocks: Blocks = ()
 
 
 class _Packed(Struct, array_like=True):
@@ -35,6 +38,7 @@ class _Packed(Struct, array_like=True):
     prior: tuple[float, float, float, float, float] | None
     boundary: int | None
     alerted: list[tuple[str, str, int, int, float]]
+    blocks: Blocks = ()
 
 
 class _Layout(Struct, array_like=True):
@@ -50,7 +54,8 @@ def encode_memory(memory: Memory) -> bytes:
     """Bytes that are the same for equal memories."""
     alerted = [(drug, event, a.first, a.last, a.ratio) for (drug, event), a in sorted(memory.alerted.items())]
     prior = None if memory.prior is None else tuple(memory.prior)
-    return _encode((LAYOUT, memory.closed, memory.first, memory.monitored, prior, memory.boundary, alerted))
+    fields = (LAYOUT, memory.closed, memory.first, memory.monitored, prior, memory.boundary, alerted, memory.blocks)
+    return _encode(fields)
 
 
 def decode_memory(blob: bytes) -> Memory:
@@ -66,4 +71,5 @@ def decode_memory(blob: bytes) -> Memory:
         prior=None if packed.prior is None else Prior(*packed.prior),
         boundary=packed.boundary,
         alerted={(drug, event): Alerted(first, last, ratio) for drug, event, first, last, ratio in packed.alerted},
+        blocks=packed.blocks,
     )

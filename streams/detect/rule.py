@@ -30,6 +30,7 @@ def rule_of(monitor: Monitor) -> EarlyRule:
         bystander=buckets(365),
         bucket_ms=monitor.bucket_ms,
         exclude_own=alarms.exclude_own,
+        open_vocabulary=monitor.is_open,
         listed=frozenset((drug.casefold(), event.casefold()) for drug, event in alarms.listed),
         non_reactions=frozenset(term.casefold() for term in alarms.non_reactions),
     )

@@ -32,9 +32,10 @@ CEILING: Final = 1e200  # of M: a pair kept from alerting by the gates must not 
 class EarlyRule:
     """Parameters of the rule. Spans of time are in whole buckets. Defaults are those measured on VAERS, a day a bucket.
 
-    pairs: K, the drug-event pairs that may ever be watched · false_alarms_per_year: A · buckets_per_year: b, closed
-    buckets in a year · burn_in: buckets from the first one that are counted only · window: the reference · snapshot:
-    distance of snapshots · recent: "six months ago" · past: how old own past must be · bystander: span of its cases.
+    pairs: K, the drug-event pairs that share the budget · open_vocabulary: whether there may be more, at smaller shares
+    (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year ·
+    burn_in: buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots ·
+    recent: "six months ago" · past: how old own past must be · bystander: span of its cases.
     """
 
     pairs: int = 66_600
@@ -57,6 +58,7 @@ class EarlyRule:
     min_days: int = 3
     bound_level: float = 0.05
     exclude_own: bool = False
+    open_vocabulary: bool = False
     listed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     non_reactions: frozenset[str] = field(default_factory=frozenset)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from streams.detect.alarms import Alerted, Firing, PairKey, judge
@@ -18,7 +16,7 @@ CASE = Contribution(("t", 0, 0), 0, "1", 1, 0, ("A", "B", "C"), ("Listed", "None
 
 
 def firing(drug: str, event: str, ratio: float) -> Firing:
-    return Firing(drug, event, 100.0, ratio, 1.0, 3, 0, 1.0, 3.0)
+    return Firing(drug, event, 100.0, 95.2, ratio, 1.0, 3, 0, 1.0, 3.0)
 
 
 def statuses(
@@ -77,9 +75,9 @@ def test_an_alarm_carries_all_that_its_statistic_was_compared_with() -> None:
         alerted={},
         cases={},
         prior=None,
-        rule=replace(RULE, false_alarms_per_year=2),
+        rule=RULE,
     )
-    assert (alarm.statistic, alarm.threshold, alarm.cases, alarm.expected, alarm.days) == (100, 238, 9, 1, 3)
+    assert (alarm.statistic, alarm.threshold, alarm.cases, alarm.expected, alarm.days) == (100, 95.2, 9, 1, 3)
     assert alarm.measures["recent_cases"] == 9
     assert alarm.measures["effect_bound"] == 3
     assert (alarm.table.a, alarm.table.b, alarm.table.c, alarm.table.d) == (1, 0, 0, 0)
