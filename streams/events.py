@@ -112,8 +112,8 @@ class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="k
 
     Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
     `events[i]` in the case as a whole. `pairs` is None when every drug goes with every event at that score (coded
-    reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys. `uncertain` lists sentences
-    for review, in order.
+    reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys. `uncertain` names the
+    sentences that go to review, in order.
     """
 
     topic: str

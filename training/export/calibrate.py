@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Calibration(NamedTuple):
-    """How an artefact's scores become probabilities, the probabilities from which on it says yes, what it leaves open."""
+    """How an artefact's scores become probabilities, from which on it says yes, and which sentences it leaves open."""
 
     sentence: Platt
     pair: PairCalibration
