@@ -9,7 +9,7 @@ import torch
 
 from training.evaluate.command import main as evaluate
 from training.export import export
-from training.fit import fit, parser, recipe_from
+from training.fit import fit, parser, recipe_from, settings_from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     if not given.no_fit:
-        fit(given.data, given.out, recipe_from(given))
+        fit(given.data, given.out, recipe_from(given), settings_from(given))
     reference, shipped = export(given.out, given.data, given.shipped)
     folders = ["--artefact", str(shipped.folder), "--reference", str(reference.folder), "--data", str(given.data)]
     evaluate([*folders, "--out", str(given.out / "results.json")])

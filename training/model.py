@@ -8,6 +8,7 @@ blamed for this effect. Bilinear, so that the mean score over two spans' pieces 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +67,22 @@ def from_base(folder: Path) -> AdverseEventModel:
     encoder = _quiet_transformers().AutoModel.from_pretrained(str(folder), add_pooling_layer=False, dtype=torch.float32)
     encoder.get_input_embeddings().weight.requires_grad_(False)
     return AdverseEventModel(encoder, int(encoder.config.hidden_size))
+
+
+def cut_tables(model: AdverseEventModel, kept: Sequence[int], places: int) -> None:
+    """Keep these rows of the word table and the first `places` positions of a BERT encoder, in place."""
+    encoder = cast(Any, model.encoder)
+    tables = encoder.embeddings
+    words, positions = tables.word_embeddings, tables.position_embeddings
+    places = min(places, positions.num_embeddings)
+    pad = list(kept).index(model.pad_id)
+    tables.word_embeddings = nn.Embedding.from_pretrained(words.weight[list(kept)].detach().clone(), padding_idx=pad)
+    tables.word_embeddings.weight.requires_grad_(words.weight.requires_grad)
+    tables.position_embeddings = nn.Embedding.from_pretrained(positions.weight[:places].detach().clone(), freeze=False)
+    tables.position_ids = tables.position_ids[:, :places].clone()
+    tables.token_type_ids = tables.token_type_ids[:, :places].clone()
+    encoder.config.vocab_size, encoder.config.max_position_embeddings = len(kept), places
+    encoder.config.pad_token_id = model.pad_id = pad
 
 
 def from_config(**config: int) -> AdverseEventModel:

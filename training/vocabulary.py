@@ -83,3 +83,11 @@ def cut_tokenizer(source: str, kept: list[int]) -> str:
             document["post_processor"][key] = [piece, place[old]]
     document["padding"] = document["truncation"] = None
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def choose_for(tokenizer: Tokenizer, texts: Iterable[str], useful: Iterable[str], size: int) -> list[int]:
+    """The pieces to keep of a tokenizer: those `texts` use twice or more, then the most frequent of `useful`."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    needed = Counter({piece: n for piece, n in count_pieces(tokenizer, texts).items() if n > 1})
+    return choose(tokenizer.get_vocab(), needed, count_pieces(tokenizer, useful), size)

@@ -56,7 +56,7 @@ def tokenizer_json() -> str:
 def run(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> tuple[Path, list[float], Any]:
     """A run's folder as `training.fit` leaves it, the losses, and the torch model."""
     from training.batches import encode, read_tokenizer
-    from training.fit import Log, Recipe, Stage, train_stage
+    from training.fit import Log, Recipe, Stage, Trainer
     from training.model import from_config, save
 
     folder = tmp_path_factory.mktemp("run")
@@ -68,7 +68,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> tuple[
     )  # fmt: skip
     recipe = Recipe(stages=(Stage("all", 1.0, False, 6, 3e-3, 1e-2),), batch=8)
     items = encode(corpus(160), read_tokenizer(folder / "tokenizer.json", recipe.max_length))
-    losses = train_stage(model, items, recipe.stages[0], recipe, random.Random(0), Log(None, quiet=True))
+    trainer = Trainer(model, recipe, Log(None, quiet=True))
+    losses = trainer.run_stage(items, recipe.stages[0])
     save(model, folder)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
     return folder, losses, model.eval()

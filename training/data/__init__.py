@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from training.data.ade import load_ade
 from training.data.psytar import load_psytar
-from training.data.sentence import FOLDS, SEED, CorpusError, Sentence, fold_of, normal_form
+from training.data.sentence import FOLDS, SEED, CorpusError, Range, Sentence, fold_of, normal_form
 from training.data.split import Split, deduplicate, split_ade, split_psytar
 
 __all__ = [
     "FOLDS",
     "SEED",
     "CorpusError",
+    "Range",
     "Sentence",
     "Split",
     "deduplicate",

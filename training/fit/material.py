@@ -1,0 +1,99 @@
+"""What a fit reads: labelled sentences of the training documents, made ones, and sentences for the teachers."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.augment import augmented, counts_of, names_of
+from training.bases import sha256_of
+from training.data import Sentence, load_ade, normal_form, split_ade, split_psytar
+from training.fit.recipe import Recipe, RecipeError, Stage
+from training.fit.unlabelled import unlabelled
+
+FILES = (
+    "ade_corpus_v2/DRUG-AE.rel",
+    "ade_corpus_v2/ADE-NEG.txt",
+    "psytar/binary/train.csv",
+    "psytar/binary/dev.csv",
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Training sentences by origin, the held ones for early stopping, and what is to be said of them."""
+
+    corpus: list[Sentence]
+    patients: list[Sentence]
+    unlabelled: list[Sentence]
+    held: list[Sentence]
+    data: Path
+    counts: Mapping[str, int]
+    hashes: dict[str, str] = field(default_factory=dict)  # SHA-256 of each file that was read
+
+
+def is_held(document: str, share: float, seed: int) -> bool:
+    """Whether a training document is held out for early stopping: a hash, so the same in every stage.
+
+    >>> is_held("10048291", 0.0, 1)
+    False
+    """
+    digest = hashlib.sha256(f"held:{seed}:{document}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def gather(data: Path, recipe: Recipe, limit: int | None = None) -> Material:
+    """Read the corpora. `limit` keeps only so many sentences of each, to try the machinery. No development document."""
+    missing = [name for name in FILES if not (data / name).is_file()]
+    if missing:
+        raise RecipeError(f"{data}: no {', '.join(missing)}; see docs/training.md for what goes where")
+    ade = split_ade(load_ade(data / "ade_corpus_v2"), recipe.fold)
+    patients = split_psytar(data / "psytar")
+    labelled = [s for s in ade.training if not is_held(s.document, recipe.held, recipe.seed)]
+    held = [s for s in ade.training if is_held(s.document, recipe.held, recipe.seed)]
+    taken = {normal_form(s.text) for s in (*ade.training, *ade.development, *patients.training, *patients.development)}
+    raw: list[Sentence] = []
+    if recipe.unlabelled:
+        raw = unlabelled(data, recipe.unlabelled, recipe.fold, taken, random.Random(f"{recipe.seed}:unlabelled"))
+    counts = {
+        "training": len(labelled),
+        "held": len(held),
+        "development": len(ade.development),
+        "psytar": len(patients.training),
+        "unlabelled": len(raw),
+        **ade.removed,
+    }
+    hashes = {name: sha256_of(data / name) for name in FILES}
+    return Material(
+        _some(labelled, limit), _some(patients.training, limit), _some(raw, limit), held, data, counts, hashes
+    )
+
+
+def _some(sentences: list[Sentence], limit: int | None) -> list[Sentence]:
+    """An even sample of a list, so that both labels are in it."""
+    if limit is None or len(sentences) <= limit:
+        return sentences
+    return sentences[:: len(sentences) // limit][:limit]
+
+
+def for_stage(material: Material, stage: Stage, index: int, recipe: Recipe) -> tuple[list[Sentence], dict[str, int]]:
+    """The sentences of a stage, and how many came from where. A function of seed and stage, so a resume finds the same."""
+    rng = random.Random(f"{recipe.seed}:{index}:sentences")
+    corpus = stage_sentences(material.corpus, stage.negatives, rng)
+    made = []
+    if stage.augmented:
+        names = names_of(material.corpus, material.data)
+        made = augmented(corpus, rng, share=stage.augmented, names=names, fold=recipe.fold)
+    raw = material.unlabelled if stage.unlabelled else []
+    chosen = [*corpus, *(material.patients if stage.psytar else ()), *made, *raw]
+    counts = {"sentences": len(chosen), "positives": sum(s.positive for s in chosen)}
+    counts |= {kind: sum(numbers) for kind, numbers in counts_of(made).items()}
+    return chosen, counts
+
+
+def stage_sentences(sentences: Sequence[Sentence], share: float, rng: random.Random) -> list[Sentence]:
+    """All positives and a random share of the negatives."""
+    return [s for s in sentences if s.positive or share >= 1 or rng.random() < share]
