@@ -32,11 +32,15 @@ _ERRORS_ONLY = 3
 
 
 class Window(NamedTuple):
-    """What the model sees at once: a sentence, or one of the overlapping parts of a very long one."""
+    """What the model sees at once: a sentence, or one of the overlapping parts of a very long one.
+
+    `hidden` lists pieces that are kept out of attention, as if they were padding (`inference.explain`).
+    """
 
     sentence: int
     ids: list[int]
     words: Words
+    hidden: Sequence[int] = ()
 
 
 class Scores(NamedTuple):
@@ -91,9 +95,9 @@ class OnnxClassifier:
 
     def raw(self, sentences: Sequence[str]) -> list[Raw]:
         """What the model says before calibration: for training and evaluation. Raises as `classify`."""
-        windows = self._windows(sentences)
+        windows = self.windows(sentences)
         parts: list[list[tuple[Window, Scores]]] = [[] for _ in sentences]
-        for window, scores in zip(windows, self._scores(windows), strict=True):
+        for window, scores in zip(windows, self.scores(windows), strict=True):
             parts[window.sentence].append((window, scores))
         return [_joined(part) for part in parts]
 
@@ -101,7 +105,8 @@ class OnnxClassifier:
         """Free the session. Later calls raise Unavailable."""
         self._session = None
 
-    def _windows(self, sentences: Sequence[str]) -> list[Window]:
+    def windows(self, sentences: Sequence[str]) -> list[Window]:
+        """The sentences as the model sees them, in order. Raises PoisonInput for what can't be encoded."""
         try:
             encodings = self._tokenizer.encode_batch(list(sentences))
         except (TypeError, UnicodeError) as error:
@@ -112,7 +117,8 @@ class OnnxClassifier:
             for part in (whole, *whole.overflowing)
         ]
 
-    def _scores(self, windows: Sequence[Window]) -> list[Scores]:
+    def scores(self, windows: Sequence[Window]) -> list[Scores]:
+        """The model's answers, in order. Raises as `classify`."""
         if self._session is None:
             raise Unavailable("the classifier is closed")
         by_length: dict[int, list[int]] = defaultdict(list)
@@ -133,6 +139,8 @@ class OnnxClassifier:
         for row, window in enumerate(windows):
             ids[row, : len(window.ids)] = window.ids
             mask[row, : len(window.ids)] = 1
+            if window.hidden:
+                mask[row, list(window.hidden)] = 0
         try:
             with self._running:
                 outputs = self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
