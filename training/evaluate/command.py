@@ -18,11 +18,12 @@ from typing import Any
 
 from inference.artefact import Artefact, load_artefact, shipped_folder
 from inference.onnx import OnnxClassifier, Raw
-from training.data import Split, fold_of, load_ade, split_ade, split_psytar
+from training.data import Sentence, Split, fold_of, load_ade, split_ade, split_psytar
 from training.evaluate.calibration import calibration_figures
 from training.evaluate.development import Measured, sentence_figures, span_figures
 from training.evaluate.metrics import Interval
 from training.evaluate.outside import calibration_of, psytar_figures, read_notes
+from training.evaluate.robustness import robustness_figures
 from training.provenance import command_line, stamp
 
 SAMPLE_SEED = 3
@@ -64,6 +65,11 @@ class Bench:
         return self._sampled(split_psytar(self.data / "psytar"))
 
     @cached_property
+    def training(self) -> list[Sentence]:
+        """What the artefact was trained on, of both corpora."""
+        return self.ade.training + self.psytar.training
+
+    @cached_property
     def development(self) -> Measured:
         """The development fold, read and judged."""
         sentences = self.ade.development
@@ -87,11 +93,16 @@ def _notes(bench: Bench) -> Any:
     return read_notes(bench.data, bench.read, calibration_of(bench.artefact), bench.share)
 
 
+def _robustness(bench: Bench) -> Any:
+    return robustness_figures(bench.development, bench.read, bench.data, bench.training)
+
+
 PARTS: dict[str, Callable[[Bench], Any]] = {
     "development": _development,
     "calibration": _calibration,
     "psytar": _psytar,
     "notes": _notes,
+    "robustness": _robustness,
 }
 COMPARED = ("development", "calibration", "psytar")  # what is measured of a reference too
 
