@@ -16,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from inference.artefact import Artefact, load_artefact, shipped_folder
 from inference.onnx import OnnxClassifier, Raw
 from training.data import Sentence, Split, fold_of, load_ade, split_ade, split_psytar
@@ -24,6 +26,7 @@ from training.evaluate.development import Measured, sentence_figures, span_figur
 from training.evaluate.metrics import Interval
 from training.evaluate.outside import calibration_of, psytar_figures, read_notes
 from training.evaluate.robustness import robustness_figures
+from training.evaluate.subgroups import subgroup_figures
 from training.provenance import command_line, stamp
 
 SAMPLE_SEED = 3
@@ -65,6 +68,11 @@ class Bench:
         return self._sampled(split_psytar(self.data / "psytar"))
 
     @cached_property
+    def psytar_raws(self) -> list[Raw]:
+        """PsyTAR's development file, read."""
+        return self.read([s.text for s in self.psytar.development])
+
+    @cached_property
     def training(self) -> list[Sentence]:
         """What the artefact was trained on, of both corpora."""
         return self.ade.training + self.psytar.training
@@ -85,8 +93,7 @@ def _calibration(bench: Bench) -> Any:
 
 
 def _psytar(bench: Bench) -> Any:
-    sentences = bench.psytar.development
-    return psytar_figures(sentences, bench.read([s.text for s in sentences]), calibration_of(bench.artefact))
+    return psytar_figures(bench.psytar.development, bench.psytar_raws, calibration_of(bench.artefact))
 
 
 def _notes(bench: Bench) -> Any:
@@ -97,12 +104,27 @@ def _robustness(bench: Bench) -> Any:
     return robustness_figures(bench.development, bench.read, bench.data, bench.training)
 
 
+def _subgroups(bench: Bench) -> Any:
+    """Groups of the development fold; and it against PsyTAR, which the shipped calibration judges."""
+    here = bench.development
+    patients = bench.psytar.development
+    shipped = calibration_of(bench.artefact)
+    theirs = np.array([shipped.sentence.probability(raw.logit) for raw in bench.psytar_raws])
+    return subgroup_figures(here.sentences, here.probabilities, here.thresholds) + subgroup_figures(
+        [*here.sentences, *patients],
+        np.concatenate([here.probabilities, theirs]),
+        np.concatenate([here.thresholds, np.full(len(patients), shipped.threshold)]),
+        ("source",),
+    )
+
+
 PARTS: dict[str, Callable[[Bench], Any]] = {
     "development": _development,
     "calibration": _calibration,
     "psytar": _psytar,
     "notes": _notes,
     "robustness": _robustness,
+    "subgroups": _subgroups,
 }
 COMPARED = ("development", "calibration", "psytar")  # what is measured of a reference too
 
