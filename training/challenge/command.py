@@ -34,14 +34,15 @@ def command(artefact: Path | None, wrong: bool, as_json: bool) -> None:
     from training.challenge import score
 
     loaded = load_artefact(artefact or settings.model_folder)
-    thresholds = {"threshold": loaded.manifest.threshold, "pair_threshold": loaded.manifest.pair_threshold}
+    threshold, pair_threshold = loaded.manifest.threshold, loaded.manifest.pair_threshold
     classifier = OnnxClassifier(loaded, settings.classifier_threads)
     try:
-        result = score.score(score.read(classifier), **thresholds)
+        result = score.score(score.read(classifier), threshold, pair_threshold)
     finally:
         classifier.close()
     if as_json:
-        write_json({"model": loaded.model, **thresholds, **score.as_json(result)})
+        figures = score.as_json(result)
+        write_json({"model": loaded.model, "threshold": threshold, "pair_threshold": pair_threshold, **figures})
         return
     print_table(["kind", ">right", ">of", ">share", "95% interval"], _rows(result), title=loaded.model)
     if wrong:
