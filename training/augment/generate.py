@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from training.augment.names import Names, names_of
 from training.augment.substitution import substituted
-from training.augment.templates import TEMPLATE_KINDS, Skeleton, grow, skeletons
+from training.augment.templates import TEMPLATE_KINDS, Skeleton, grow, joined, skeletons
 from training.data import Sentence, fold_of, normal_form
 
 # Relative weights: a third exchanged names, two thirds templates. `plain` gives registers reports to balance with.
@@ -84,17 +84,25 @@ def _substitutions(sentences: Sequence[Sentence], names: Names, rng: random.Rand
 def _templates(
     usable: Sequence[Skeleton], kinds: Mapping[str, float], names: Names, rng: random.Random
 ) -> Callable[[], Sentence | None]:
-    """Register, then label, then kind, then skeleton: so labels balance within each register."""
+    """Register, label, kind, skeleton, in this order: so labels balance in each register. One in six is two in one."""
     tree: dict[str, dict[bool, dict[str, list[Skeleton]]]] = {}
     for skeleton in usable:
         labels = tree.setdefault(skeleton.register, {})
         labels.setdefault(skeleton.positive, {}).setdefault(skeleton.kind, []).append(skeleton)
 
-    def make() -> Sentence:
-        labels = tree[rng.choice(sorted(tree))]
-        by_kind = labels[rng.choice(sorted(labels))]
+    def grown(register: str, label: bool) -> Sentence:
+        by_kind = tree[register][label]
         present = sorted(by_kind)
         (kind,) = rng.choices(present, [kinds[kind] for kind in present])
         return grow(rng.choice(by_kind[kind]), names, rng)
+
+    def make() -> Sentence:
+        register = rng.choice(sorted(tree))
+        label = rng.choice(sorted(tree[register]))
+        sentence = grown(register, label)
+        if register == "abstract" or False not in tree[register] or rng.random() > 1 / 6:
+            return sentence
+        second = grown(register, False)
+        return joined(sentence, second, rng) if rng.random() < 0.5 else joined(second, sentence, rng)
 
     return make

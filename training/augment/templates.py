@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from training.augment.names import Names
-from training.augment.words import PERSON_SLOTS, PERSONS, WORDS
+from training.augment.words import AFTER, BEFORE, PERSON_SLOTS, PERSONS, WORDS
 from training.data import Range, Sentence
 
 FOLDER = Path(__file__).parent / "skeletons"
@@ -100,9 +100,7 @@ def skeletons() -> tuple[Skeleton, ...]:
 
 def grow(skeleton: Skeleton, names: Names, rng: random.Random) -> Sentence:
     """A labelled sentence from a skeleton: branches chosen, slots filled, spans and pairs noted."""
-    text = skeleton.text
-    while _BRANCH.search(text):
-        text = _BRANCH.sub(lambda branch: _branch(branch, rng), text)
+    text = _framed(skeleton, rng)
     parts: list[str] = []
     spans: list[tuple[str, str, Range]] = []  # slot without digit, group, where
     filled: dict[str, str] = {f"{slot}:": form for slot, form in zip(PERSON_SLOTS, rng.choice(PERSONS), strict=True)}
@@ -120,6 +118,44 @@ def grow(skeleton: Skeleton, names: Names, rng: random.Random) -> Sentence:
         end = slot.end()
     parts.append(text[end:])
     return _finish("".join(parts), skeleton, spans, rng)
+
+
+def _framed(skeleton: Skeleton, rng: random.Random) -> str:
+    """The text with its branches chosen, and now and then words before or after it that bear on nothing."""
+    text = skeleton.text
+    while _BRANCH.search(text):
+        text = _BRANCH.sub(lambda branch: _branch(branch, rng), text)
+    if rng.random() < 0.2:
+        before = rng.choice(BEFORE[skeleton.register])
+        text = before + ("{pt}" + text.removeprefix("{Pt}") if text.startswith("{Pt}") else lowered(text))
+    if rng.random() < 0.2 and text[-1] != "?":
+        stop = "." if text.endswith(".") else ""
+        text = (text.removesuffix(".") + rng.choice(AFTER[skeleton.register]) + stop).replace("..", ".")
+    return text
+
+
+def lowered(text: str) -> str:
+    """A sentence as it goes on after a comma: no capital, unless the first word always has one.
+
+    >>> lowered("The rash went."), lowered("ALLERGIES: none."), lowered("I took it.")
+    ('the rash went.', 'ALLERGIES: none.', 'I took it.')
+    """
+    return text[0].lower() + text[1:] if re.match(r"[A-Z][a-z]", text) else text
+
+
+def joined(first: Sentence, second: Sentence, rng: random.Random) -> Sentence:
+    """Two statements in one sentence, harm in it if either tells of harm. Spans and pairs of both are kept."""
+    start = first.text.rstrip(".") + rng.choice(("; ", ", ", ", and ", " - ", "; ", ". "))
+    drugs, effects = len(first.drugs), len(first.effects)
+    return Sentence(
+        start + (second.text if start.endswith(". ") else lowered(second.text)),
+        first.document,
+        "augmented:two_statements",
+        first.positive or second.positive,
+        first.drugs + tuple((a + len(start), b + len(start)) for a, b in second.drugs),
+        first.effects + tuple((a + len(start), b + len(start)) for a, b in second.effects),
+        first.pairs | {(drug + drugs, effect + effects) for drug, effect in second.pairs},
+    )
 
 
 def _branch(branch: re.Match[str], rng: random.Random) -> str:

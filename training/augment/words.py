@@ -8,15 +8,15 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 LAY_EFFECTS = _list(
-    """nausea, dizziness, dizzy spells, headaches, a bad headache, brain fog, insomnia, weight gain, dry mouth, stomach
+    """nausea, dizziness, dizzy spells, headaches, bad headaches, brain fog, insomnia, weight gain, dry mouth, stomach
     cramps, diarrhea, constipation, no appetite, night sweats, hot flashes, itching, itchy skin, hives, a rash
     all over, red blotches, swollen lips, swollen ankles, puffy face, leg cramps, muscle aches, joint pain, back
     pain, tingling in my fingers, numb hands, shaky hands, tremors, heart racing, palpitations, chest tightness,
-    shortness of breath, a dry cough, ringing in the ears, blurry vision, vivid dreams, nightmares, panic
+    shortness of breath, dry cough, ringing in the ears, blurry vision, vivid dreams, nightmares, panic
     attacks, mood swings, feeling numb, crying spells, loss of libido, low sex drive, hair loss, hair falling
     out, fatigue, extreme tiredness, drowsiness, sleepiness, feeling like a zombie, memory loss, trouble
     concentrating, confusion, vomiting, throwing up, heartburn, upset stomach, stomach pain, bloating,
-    nosebleeds, easy bruising, mouth sores, metallic taste, acne, sun sensitivity, fainting, a fainting spell,
+    nosebleeds, easy bruising, mouth sores, metallic taste, acne, sun sensitivity, fainting, fainting spells,
     low blood pressure, high blood sugar, restless legs, jitters, agitation, anger, sweating, chills, fever, a
     sore arm, brain zaps, yellow eyes, dark urine"""
 )
@@ -95,4 +95,62 @@ WORDS: dict[str, tuple[str, ...]] = {
     "who": _list(
         "MD, the physician, the pharmacist, the on-call doctor, Dr. Lee, the resident, the clinic, PCP, oncology"
     ),
+}
+
+# What stands around a clause and says nothing of harm: before it, after it.
+BEFORE: dict[str, tuple[str, ...]] = {
+    "note": (
+        "Of note, ",
+        "Per the outside records, ",
+        "At follow-up today, ",
+        "As above, ",
+        "On further questioning, ",
+        "Per the {relative}, ",
+        "At the visit in {year}, ",
+        "{age}-year-old {man} seen for {disease}; ",
+        "In summary, ",
+    ),
+    "telegram": ("{day}: ", "f/u: ", "{age}yo, {disease}; ", "HD#{n}: ", "a/p: ", "VSS; ", "per ED: ", "phone f/u - "),
+    "section": ("HPI: ", "INTERVAL: ", "{n}. ", "NOTES: ", "S: ", "COMMENTS: "),
+    "abstract": (
+        "CONCLUSIONS: ",
+        "RESULTS: ",
+        "In {year}, ",
+        "In our centre, ",
+        "Interestingly, ",
+        "On day {n}, ",
+        "Here, ",
+    ),
+    "patient": ("Hi, ", "Well, ", "so ", "Honestly, ", "Day {n}: ", "I am {age}. ", "Quick update: ", "Dr. Lee, "),
+    "nurse": ("RN note: ", "{day}: ", "TC from pt: ", "Triage: ", "0730: ", "Per {who}: ", "FYI {who}: ", "Room {n}: "),
+    "report": (
+        "{year}: ",
+        "From the initial report: ",
+        "Info from {who}: ",
+        "Follow-up: ",
+        "On day {n} ",
+        "Per the consumer, ",
+    ),
+}
+AFTER: dict[str, tuple[str, ...]] = {
+    "note": (
+        "; follow-up in {time}",
+        ", and labs are pending",
+        "; the plan was reviewed with the {relative}",
+        ", per the {relative}",
+        "; {pt} also has {disease}",
+        "; vital signs are stable",
+    ),
+    "telegram": ("; rtc {time}", ", d/w {who}", "; VSS", "; labs pending", ", f/u {time}", "; PMH {disease}"),
+    "section": ("; see HPI", " (reviewed {day})", "; {disease} stable", "; recheck in {time}"),
+    "abstract": ("", ", and follow-up was {time}", " in a {man} with {disease}", " (n = {n})"),
+    "patient": (" lol", ", thanks", ". I'm {age}.", ", just saying", ". Anyone else on it for {disease}?", "..."),
+    "nurse": (
+        ", {who} aware",
+        "; appt {day}",
+        ", will follow up in {time}",
+        ", charted",
+        "; pt verbalizes understanding",
+    ),
+    "report": ("; lot unknown", ", per {who}", ". Medical history {disease}.", "; no further information", ", {year}"),
 }
