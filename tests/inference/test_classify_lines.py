@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from inference.classifier import Pair, Reading, TextSpan
 from inference.commands import classify_lines
+from inference.conformal import Conformity
+from inference.explain import Explanation, WordAttribution
 from streams.assess.sentences import sentence_ranges
 from streams.errors import SchemaMismatch, Unreadable
 
 
 class Finder:
     """Reads "naproxen" as a drug and "rash" as an effect; a sentence with both has probability .9, else .1."""
+
+    conformities: Mapping[bool, Conformity | None] = {True: Conformity(0.3, 0.06), False: Conformity(0.01, 0.4)}
 
     model = "finder@0"
 
@@ -27,7 +31,9 @@ class Finder:
             for word in ("naproxen", "rash")
         ]
         both = all(found)
-        return Reading(0.9 if both else 0.1, found[0], found[1], (Pair(0, 0, 0.8),) if both else ())
+        return Reading(
+            0.9 if both else 0.1, found[0], found[1], (Pair(0, 0, 0.8),) if both else (), self.conformities[both]
+        )
 
     def close(self) -> None: ...
 
@@ -42,6 +48,7 @@ def test_offsets_count_from_the_texts_start_and_the_best_sentence_gives_the_prob
         {
             "id": "x",
             "probability": 0.9,
+            "verdict": "can't tell",
             "spans": [
                 {"label": "DRUG", "start": 18, "end": 26, "text": "naproxen"},
                 {"label": "EFFECT", "start": 38, "end": 42, "text": "rash"},
@@ -64,7 +71,7 @@ def test_every_line_is_answered_in_order_and_blank_ones_are_not() -> None:
 
 
 def test_a_text_without_a_sentence_has_probability_zero() -> None:
-    assert answers(b'{"id":1,"text":" "}') == [{"id": 1, "probability": 0.0, "spans": [], "pairs": []}]
+    assert answers(b'{"id":1,"text":" "}') == [{"id": 1, "probability": 0.0, "verdict": "not", "spans": [], "pairs": []}]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +92,37 @@ def test_a_bad_line_is_named_after_the_lines_before_it_were_answered(line: bytes
     assert json.loads(next(answered))["id"] == 1
     with pytest.raises(error, match=r"^line 3: "):
         next(answered)
+
+
+def test_the_verdict_is_that_of_the_most_probable_sentence_at_the_error_rate_asked_for() -> None:
+    lines = [
+        json.dumps({"id": 1, "text": text}).encode()
+        for text in ("He was well. Then naproxen gave him a rash.", "He was well.", " ")
+    ]
+
+    def verdicts(error_rate: float, finder: Finder) -> list[str | None]:
+        found = classify_lines(lines, finder, sentence_ranges, error_rate)
+        return [json.loads(line)["verdict"] for line in found]
+
+    assert verdicts(0.05, Finder()) == ["can't tell", "not", "not"]
+    assert verdicts(0.1, Finder()) == ["ADE", "not", "not"]
+    uncalibrated = Finder()
+    uncalibrated.conformities = {True: None, False: None}
+    assert verdicts(0.1, uncalibrated) == [None, None, "not"]
+
+
+def test_an_explanation_names_words_of_the_text_sentence_by_sentence() -> None:
+    def first_word(sentence: str) -> Explanation:
+        return Explanation(2.0, 0.5, [WordAttribution(0, sentence.index(" "), 1.5)])
+
+    text = "He was well. Then naproxen gave him a rash."
+    line = json.dumps({"id": 1, "text": text}).encode()
+    (answer,) = (json.loads(x) for x in classify_lines([line], Finder(), sentence_ranges, 0.1, first_word))
+    well, blamed = answer.pop("sentences")
+    assert well == {
+        "start": 0, "end": 12, "probability": 0.1, "verdict": "not", "logit": 2.0, "baseline": 0.5,
+        "words": [{"text": "He", "start": 0, "end": 2, "attribution": 1.5}],
+    }  # fmt: skip
+    assert (blamed["start"], blamed["verdict"]) == (13, "ADE")
+    assert blamed["words"] == [{"text": "Then", "start": 13, "end": 17, "attribution": 1.5}]
+    assert answer == json.loads(next(classify_lines([line], Finder(), sentence_ranges, 0.1)))
