@@ -132,6 +132,11 @@ class AssessStage:
         """Take nothing more; `run` returns when what was taken is delivered, or after `settle_seconds`."""
         self._stopping.set()
 
+    def status(self) -> dict[str, object]:
+        """Partitions with records in hand, how many records are not delivered yet, and what became of all so far."""
+        pending = sum(run.sequencer.pending for run in self._runs.values())
+        return {"partitions": len(self._runs), "pending": pending, "outcomes": dict(sorted(self.outcomes.items()))}
+
     async def _settle(self) -> None:
         deadline = time.monotonic() + self._settle_seconds
         while unsettled := sum(run.sequencer.pending for run in self._runs.values()):

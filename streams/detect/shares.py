@@ -9,9 +9,8 @@ block       0      1      2      3   ...   l
 pairs      K/2     K     2K     4K        K/2 * 2^l
 share       1     1/4   1/16   1/64       4^-l            sum of all shares: K/2 + K/4 + K/8 + ... <= K
 ```
-So no pair is ever left out: one that comes when 4K are known already needs 64 times the statistic, which is some two
-cases more (40 times are two for RV x Intussusception). M is proportional to its injection, so the state kept is that of
-share 1, and the threshold is c/s.
+So no pair is ever left out: one that comes when 4K are known already needs 64 times the statistic, and alarms later.
+M is proportional to its injection, so the state kept is that of share 1, and the threshold is c/s.
 
 A pair's block is the first that had room for it at the close at which both its names were known. That depends on names
 alone, never on the pair's own cases, and never changes: docs/decisions/pairs.md.

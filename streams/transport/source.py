@@ -161,7 +161,7 @@ class BatchSource:
     @property
     def assigned(self) -> frozenset[Partition]:
         """The partitions that are ours at this moment."""
-        return self._member.assigned
+        return frozenset() if self._pumping is None else self._member.assigned
 
     @property
     def queued(self) -> tuple[int, int]:

@@ -92,15 +92,10 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic], seconds: float = 
     return created
 
 
-def remove_topics(
-    settings: Settings, names: Iterable[str], groups: Iterable[str] = (), seconds: float = SECONDS
-) -> None:
-    """Delete topics and consumer groups; what is not there, or is still in use, is passed over with a log line."""
+def remove_topics(settings: Settings, names: Iterable[str], seconds: float = SECONDS) -> None:
+    """Delete topics; what is not there is passed over with a log line."""
     admin = AdminClient({**settings.kafka(), "logger": LOGGER})
-    futures = {**admin.delete_topics(list(names), operation_timeout=seconds)}
-    if wanted := list(groups):
-        futures.update(admin.delete_consumer_groups(wanted, request_timeout=seconds))
-    for name, future in futures.items():
+    for name, future in admin.delete_topics(list(names), operation_timeout=seconds).items():
         error = future.exception(2 * seconds)
         if error is not None:
             log.info("not_removed", name=name, error=str(error))

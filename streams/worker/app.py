@@ -7,6 +7,8 @@ what an agent failed on.
 Life cycle: the stages run until one fails, until all of them say that they are done (a bounded run), or until the first
 SIGINT or SIGTERM. Then nothing more is taken, what was taken is delivered within `settings.shutdown_seconds`, and the
 worker ends. A second signal kills it, which is safe: the log is the truth.
+
+Once a minute, and whenever the control topic says `status`, each stage tells the log how far it is.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from streams.errors import TransportError, VigiliaError
 from streams.monitors import Monitor
 from streams.settings import Settings
 from streams.transport import Sink, control_topic
+from streams.transport.groups import remove_groups
 
 __all__ = ["Stage", "Worker", "run_worker"]
 
@@ -45,6 +48,9 @@ class Stage(Protocol):
 
     def stop(self) -> None:
         """Take no more work; `run` returns soon. May be called at any time and more than once."""
+
+    def status(self) -> dict[str, object]:
+        """How far it is, for the log: numbers and names of partitions. Called from the event loop; must not block."""
 
 
 class _StageService(Service):  # type: ignore[misc]  # mode has no types
@@ -76,13 +82,17 @@ class _StageService(Service):  # type: ignore[misc]  # mode has no types
 
 
 class Worker:
-    """One worker for one event loop. `sink` is closed when the stages have ended."""
+    """One worker for one event loop. `sink` is closed when the stages have ended.
+
+    `finished`: every stage ended by itself, as in a bounded run that nobody stopped.
+    """
 
     def __init__(self, monitor: Monitor, settings: Settings, stages: Sequence[Stage], sink: Sink | None = None) -> None:
         self._monitor, self._settings, self._sink = monitor, settings, sink
         self._services = [_StageService(stage, settings.shutdown_seconds + FRAME_SECONDS) for stage in stages]
         self._stopping = asyncio.Event()
         self._crash: BaseException | None = None
+        self.finished = False
 
     def stop(self) -> None:
         """Begin to stop; `run` returns when that is done."""
@@ -92,7 +102,7 @@ class Worker:
         """Run to the end. `signals`: SIGINT or SIGTERM stops it. Raises the first stage's failure, else Faust's."""
         loop = asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(prefix="vigilia-faust-") as folder:
-            app = frame(self._monitor, self._settings, folder, self.stop)
+            app = frame(self._monitor, self._settings, folder, self.stop, self.tell_status)
             if signals:
                 for number in SIGNALS:
                     loop.add_signal_handler(number, self._on_signal, number)
@@ -107,10 +117,23 @@ class Worker:
                 for number in SIGNALS if signals else ():
                     loop.remove_signal_handler(number)
         for service in self._services:
-            if service.failure is not None:
+            if service.failure is not None and not self._is_passing(service.failure):
                 raise service.failure
         if self._crash is not None:
             raise TransportError(f"the frame of the worker failed: {type(self._crash).__name__}; its log says why")
+
+    def _is_passing(self, failure: BaseException) -> bool:
+        """Whether a stage only gave up waiting, for Redis or Kafka, because it was told to stop: nothing is lost, what
+        was not applied is read again."""
+        if not (self._stopping.is_set() and isinstance(failure, VigiliaError) and failure.retriable):
+            return False
+        log.info("stopped_while_waiting", reason=failure.reason, error=str(failure))
+        return True
+
+    def tell_status(self) -> None:
+        """Write a line on each stage to the log."""
+        for service in self._services:
+            log.info("worker_status", monitor=self._monitor.name, **service.stage.status())
 
     async def _wait(self, app: Any) -> None:
         """Until a signal, a failure, or the end of every stage."""
@@ -124,6 +147,7 @@ class Worker:
                 if done & set(others) or any(service.failure for service in self._services):
                     return
                 ended = [task for task in ended if task not in done]
+            self.finished = True
         finally:
             for task in [*ended, *others]:
                 task.cancel()
@@ -136,6 +160,8 @@ class Worker:
             for service in self._services:
                 service.stage.stop()
             await asyncio.wait_for(app.stop(), self._settings.shutdown_seconds + 2 * FRAME_SECONDS)
+            # The group of the control agent is this worker's alone: without this each start would leave one behind.
+            await asyncio.to_thread(remove_groups, self._settings, [app.conf.id], FRAME_SECONDS)
         except TimeoutError:
             log.warning("worker_left_behind", seconds=self._settings.shutdown_seconds + 2 * FRAME_SECONDS)
         if self._sink is not None:
@@ -151,7 +177,9 @@ class Worker:
             signal.signal(other, signal.SIG_DFL)  # the next one kills
 
 
-def frame(monitor: Monitor, settings: Settings, folder: str, stop: Callable[[], None]) -> Any:
+def frame(
+    monitor: Monitor, settings: Settings, folder: str, stop: Callable[[], None], status: Callable[[], None]
+) -> Any:
     """The Faust app: named after the monitor, with the control agent and a timer; nothing of it is kept.
 
     Each worker has an id, and so a consumer group, of its own: a command reaches every worker.
@@ -177,13 +205,13 @@ def frame(monitor: Monitor, settings: Settings, folder: str, stop: Callable[[], 
                 log.info("control", command="stop")
                 stop()
             elif command == b"status":
-                log.info("control", command="status", monitor=monitor.name)
+                status()
             else:
                 log.warning("control_unknown", size=len(command))
 
     @app.timer(STATUS_SECONDS)  # type: ignore[untyped-decorator]
-    async def status() -> None:
-        log.debug("worker_alive", monitor=monitor.name)
+    async def minute() -> None:
+        status()
 
     return app
 
@@ -207,11 +235,20 @@ def credentials(settings: Settings) -> Any:
     )
 
 
-def run_worker(monitor: Monitor, settings: Settings, stages: Sequence[Stage], sink: Sink | None = None) -> int:
-    """Run a worker in this process until it ends. Returns the exit status that its end calls for."""
+def run_worker(
+    monitor: Monitor, settings: Settings, stages: Sequence[Stage], sink: Sink | None = None, *, bounded: bool = False
+) -> int:
+    """Run a worker in this process until it ends. Returns the exit status that its end calls for.
+
+    A `bounded` run that was stopped before its stages were done is not a success: 1.
+    """
+    worker = Worker(monitor, settings, stages, sink)
     try:
-        asyncio.run(Worker(monitor, settings, stages, sink).run())
+        asyncio.run(worker.run())
     except VigiliaError as error:
         log.error("worker_failed", reason=error.reason, error=str(error))
         return error.exit_status
+    if bounded and not worker.finished:
+        log.error("worker_unfinished", monitor=monitor.name, error="stopped before everything was applied")
+        return 1
     return 0

@@ -83,3 +83,7 @@ class Assessing:
     def stop(self) -> None:
         """See `Stage`."""
         self._stage.stop()
+
+    def status(self) -> dict[str, object]:
+        """See `Stage`."""
+        return {"stage": "assess", **self._stage.status()}

@@ -9,15 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
 
 import structlog
 
-from streams.errors import VigiliaError
+from streams.errors import StateDirty, StoreUnavailable, TransportError, VigiliaError
 from streams.events import END_OF_TIME
 from streams.logs import configure_logging, describe_exception
 from streams.monitors import Monitor
@@ -25,12 +27,15 @@ from streams.settings import Settings
 from streams.state.session import StoreSettings
 from streams.state.store import Store
 from streams.transport import Partition, control_topic, remove_topics
+from streams.transport.groups import groups_named, remove_groups
 from streams.worker.assessing import source_ends
 from streams.worker.work import work
 
 __all__ = ["Progress", "remove_namespace", "run_bounded"]
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 POLL_SECONDS = 0.25
 INTERNAL_ERROR = 70  # as the command line's
@@ -66,11 +71,10 @@ def run_bounded(
             while running := [process.sentinel for process in processes if process.is_alive()]:
                 _check(processes)
                 if on_progress is not None:
-                    on_progress(_progress(store, until))
+                    _show(on_progress, store, until)
                 wait(running, POLL_SECONDS)
             _check(processes)
-        _check_end(store)
-        return _progress(store, until)
+        return _patiently(lambda: _end(store, until), settings.shutdown_seconds)
     finally:
         store.close()
 
@@ -122,8 +126,35 @@ def _check(processes: list[BaseProcess]) -> None:
             raise VigiliaError(f"{process.name} ended with status {process.exitcode}: its log says why")
 
 
+def _show(on_progress: Callable[[Progress], None], store: Store, until: Mapping[Partition, int]) -> None:
+    """Progress, unless Redis can't be asked now: the workers wait for it or rebuild it, and so does whoever watches."""
+    try:
+        progress = _progress(store, until)
+    except (StoreUnavailable, StateDirty) as error:
+        log.info("progress_unknown", reason=error.reason)
+    else:
+        on_progress(progress)
+
+
+def _patiently(ask: Callable[[], Result], seconds: float) -> Result:
+    """What `ask` gives, also if Redis can't be reached for some `seconds`. A state left half done is no result."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+
+
+def _end(store: Store, until: Mapping[Partition, int]) -> Progress:
+    _check_end(store)
+    return _progress(store, until)
+
+
 def _check_end(store: Store) -> None:
-    """A worker that is told to stop ends with status 0 too."""
+    """What the workers' exit statuses say, seen in the state itself."""
     ended = all(state.latest == END_OF_TIME for state in store.positions().sources.values())
     if not ended or store.closable() is not None:
         raise VigiliaError("the workers were stopped before everything was applied and closed")
@@ -136,11 +167,15 @@ def _progress(store: Store, until: Mapping[Partition, int]) -> Progress:
 
 
 def remove_namespace(monitor: Monitor, settings: Settings) -> None:
-    """Delete what a bounded run made: its topics, and its state in Redis."""
+    """Delete what a bounded run made: its topics, its groups and its state in Redis."""
     names = [monitor.assessments_topic, settings.alerts_topic, control_topic(monitor)]
     if monitor.source_prefix:
         names += [monitor.on_broker(topic) for topic in monitor.topics]
-    remove_topics(settings, names, groups=[f"{monitor.name}.assess", f"{monitor.name}.detect"])
+    remove_topics(settings, names)
+    try:
+        remove_groups(settings, groups_named(settings, f"{monitor.name}."))
+    except TransportError as error:  # empty groups go by themselves some day; the state would not
+        log.info("groups_left", error=str(error))
     assert settings.redis_url is not None
     store = Store.connect(settings.redis_url.get_secret_value(), StoreSettings.of(monitor))
     store.wipe()

@@ -89,6 +89,11 @@ class Detecting:
         """Take no more work; `run` returns once the batch in hand is done."""
         self._stopping.set()
 
+    def status(self) -> dict[str, object]:
+        """See `Stage`."""
+        partitions, waiting = len(self._source.assigned), self._source.queued[0]
+        return {"stage": "detect", "partitions": partitions, "batches_waiting": waiting, **self.detection.status()}
+
     # ------------------------------------------------------------ the thread
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -96,11 +101,15 @@ class Detecting:
 
     async def _call(self, work: Callable[[], Result]) -> Result:
         """Do it in the thread; again while it fails with an error that may pass, or after a state left half done."""
+        dirty = False
         while True:
             try:
+                if dirty:
+                    await self._in_thread(self.detection.rebuild)
+                    dirty = False
                 return await self._in_thread(work)
             except StateDirty:
-                await self._in_thread(self.detection.rebuild)
+                dirty = True
             except VigiliaError as error:
                 if not error.retriable or self._stopping.is_set():
                     raise

@@ -62,6 +62,7 @@ class Detection:
         self._next: dict[int, int] = {}
         self._waiting: tuple[int | None, float] | None = None
         self._next_look = 0.0
+        self.closed: int | None = None  # the last bucket that this worker closed
 
     def open(self) -> None:
         """Connect. Raises ConfigurationError, SettingsChanged, SchemaTooNew, StoreUnavailable."""
@@ -73,6 +74,10 @@ class Detection:
     def close(self) -> None:
         """Drop the connection."""
         self.store.close()
+
+    def status(self) -> dict[str, object]:
+        """Records applied of the partitions read here, and the last bucket closed here. From any thread."""
+        return {"applied": sum(list(self._next.values())), "closed": self.closed}
 
     # ------------------------------------------------------------ assessments
 
@@ -145,6 +150,7 @@ class Detection:
             if closed is None:
                 break
             done.append(closed)
+            self.closed = closed.bucket
         return done
 
     def _is_mine(self) -> bool:

@@ -51,7 +51,7 @@ def work(
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, 20, 50)
         sys.setswitchinterval(SWITCH_SECONDS)
-        return run_worker(monitor, settings, stages, sink)
+        return run_worker(monitor, settings, stages, sink, bounded=until is not None)
     finally:
         if classifier is not None:
             classifier.close()

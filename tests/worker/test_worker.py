@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.errors import ConfigurationError, StateConflict, TopicMissing, WrongModel
+from streams.errors import ConfigurationError, StateConflict, StoreUnavailable, TopicMissing, WrongModel
 from streams.events import END_OF_TIME, AdverseEvent, Product, Tick, decode_record
 from streams.monitors import Monitor, Source
 from streams.settings import Settings
 from streams.transport import Sink, control_topic, ensure_topics, required_topics
 from streams.transport.embedded import EmbeddedBroker
+from streams.transport.groups import groups_named
 from streams.worker import app as app_module
 from streams.worker.app import Worker, credentials, run_worker
 from streams.worker.assessing import Assessing, source_ends
@@ -43,6 +45,10 @@ class FakeStage:
 
     def stop(self) -> None:
         self.told.set()
+
+    def status(self) -> dict[str, object]:
+        self.log.append("asked")
+        return {"stage": "fake"}
 
 
 @pytest.fixture
@@ -121,6 +127,35 @@ def test_the_first_signal_stops_the_stages_in_good_order(world: tuple[Monitor, S
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("failure", "bounded", "status"),
+    [
+        (None, False, 0),
+        (None, True, 1),  # what it was asked for is not done
+        (StoreUnavailable("x"), False, 0),  # nothing is lost: it is read again
+        (StoreUnavailable("x"), True, 1),
+        (StateConflict("x"), False, 1),
+    ],
+)
+def test_a_worker_that_is_told_to_stop_says_whether_anything_is_left_to_do(
+    world: tuple[Monitor, Settings], failure: Any, bounded: bool, status: int
+) -> None:
+    stage = FakeStage(failure=failure)
+
+    def stop() -> None:
+        while not stage.log:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    try:
+        assert run_worker(*world, [stage], bounded=bounded) == status
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.kafka
 def test_a_stage_that_does_not_stop_is_left_behind(world: tuple[Monitor, Settings]) -> None:
     stage = FakeStage(deaf=True)
 
@@ -156,7 +191,10 @@ def test_a_command_on_the_control_topic_reaches_every_worker(world: tuple[Monito
         raise AssertionError("not stopped")
 
     asyncio.run(run())
-    assert [stage.log for stage in stages] == [["started", "ended"]] * 2
+    for stage in stages:
+        assert (stage.log[0], stage.log[-1]) == ("started", "ended")
+        assert "asked" in stage.log
+    assert groups_named(world[1], f"{monitor.name}.worker.") == [], "each start would leave one"
 
 
 @pytest.mark.kafka

@@ -1,0 +1,71 @@
+"""Consumer groups from outside: which there are, what we may do with them and with topics, and removing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+
+import structlog
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient
+
+from streams.settings import Settings
+from streams.transport.failures import LOGGER, transport_error
+
+__all__ = ["group_operations", "groups_named", "remove_groups", "topic_operations"]
+
+log = structlog.get_logger(__name__)
+
+SECONDS = 10.0
+
+
+def _admin(settings: Settings) -> AdminClient:
+    return AdminClient({**settings.kafka(), "logger": LOGGER})
+
+
+def groups_named(settings: Settings, prefix: str, seconds: float = SECONDS) -> list[str]:
+    """Consumer groups whose name begins with `prefix`. Raises TransportError."""
+    try:
+        listed = _admin(settings).list_consumer_groups(request_timeout=seconds).result()
+    except KafkaException as error:
+        raise transport_error(error, "listing consumer groups") from None
+    return sorted(group.group_id for group in listed.valid if group.group_id.startswith(prefix))
+
+
+def remove_groups(settings: Settings, groups: Iterable[str], seconds: float = SECONDS) -> None:
+    """Delete consumer groups; what is not there, or still has members, is passed over with a log line."""
+    wanted = list(groups)
+    if not wanted:
+        return
+    for name, future in _admin(settings).delete_consumer_groups(wanted, request_timeout=seconds).items():
+        error = future.exception(2 * seconds)
+        if error is not None:
+            log.info("not_removed", name=name, error=str(error))
+
+
+def group_operations(
+    settings: Settings, groups: Iterable[str], seconds: float = SECONDS
+) -> Iterator[tuple[str, frozenset[AclOperation]]]:
+    """What Kafka allows these credentials with each group; where it has no ACLs, everything. Raises TransportError."""
+    futures = _admin(settings).describe_consumer_groups(
+        list(groups), include_authorized_operations=True, request_timeout=seconds
+    )
+    yield from _operations(futures.items())
+
+
+def topic_operations(
+    settings: Settings, topics: Iterable[str], seconds: float = SECONDS
+) -> Iterator[tuple[str, frozenset[AclOperation]]]:
+    """What Kafka allows these credentials with each topic, all of which are there. Raises TransportError."""
+    futures = _admin(settings).describe_topics(
+        TopicCollection(list(topics)), include_authorized_operations=True, request_timeout=seconds
+    )
+    yield from _operations(futures.items())
+
+
+def _operations(futures: Iterable[tuple[str, Future]]) -> Iterator[tuple[str, frozenset[AclOperation]]]:  # type: ignore[type-arg]
+    for name, future in futures:
+        try:
+            yield name, frozenset(future.result().authorized_operations or ())
+        except KafkaException as error:
+            raise transport_error(error, name) from None
