@@ -1,6 +1,6 @@
 """Fine-tune a base model: recipe, material, loop, distillation. `python -m training.fit --help`.
 
-Two stages (recipe C of docs/decisions/model.md). First half of the negatives, three epochs: the heads learn spans while
+Two stages (docs/decisions/model.md). First half of the negatives, three epochs: the heads learn spans while
 positives are common. Then one epoch at a lower rate on all negatives and PsyTAR: the prior and patients' language.
 Made sentences (training.augment) teach assertion in both; teachers' opinions soften the labels where there are teachers.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from training.fit.log import Log
 from training.fit.loop import Trainer
-from training.fit.options import parser, recipe_from, settings_from
 from training.fit.recipe import RECIPES, Recipe, RecipeError, Stage
 from training.fit.run import Settings, fit
 
@@ -22,7 +21,4 @@ __all__ = [
     "Stage",
     "Trainer",
     "fit",
-    "parser",
-    "recipe_from",
-    "settings_from",
 ]

@@ -62,6 +62,12 @@ def same_fold(folder: Path, fold: int) -> None:
         raise RecipeError(f"{folder}: the teacher held out fold {theirs}, so it was trained on fold {fold}")
 
 
+def knows_patients(folder: Path) -> bool:
+    """Whether a teacher was trained on patients' own language."""
+    stages = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["stages"]
+    return any(stage["psytar"] for stage in stages)
+
+
 def opinions(teacher: Teacher, texts: Sequence[str], precision: str = "fp32") -> Iterator[tuple[int, Scores]]:
     """(index, logits) of each text, in batches of about equal length."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -85,13 +85,18 @@ def for_stage(material: Material, stage: Stage, index: int, recipe: Recipe) -> t
     corpus = stage_sentences(material.corpus, stage.negatives, rng)
     made = []
     if stage.augmented:
-        names = names_of(material.corpus, material.data)
+        names = names_of(material.corpus, material.data if has_vocabularies(material.data) else None)
         made = augmented(corpus, rng, share=stage.augmented, names=names, fold=recipe.fold)
     raw = material.unlabelled if stage.unlabelled else []
     chosen = [*corpus, *(material.patients if stage.psytar else ()), *made, *raw]
     counts = {"sentences": len(chosen), "positives": sum(s.positive for s in chosen)}
     counts |= {kind: sum(numbers) for kind, numbers in counts_of(made).items()}
     return chosen, counts
+
+
+def has_vocabularies(data: Path) -> bool:
+    """Whether the lists of drug and effect names are there; without them names come from training documents alone."""
+    return all((data / name).is_dir() for name in ("vocab_drugsfda", "vocab_drugbank_open", "vocab_ctcae"))
 
 
 def stage_sentences(sentences: Sequence[Sentence], share: float, rng: random.Random) -> list[Sentence]:

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from training.bases import base_folder, sha256_of
 from training.batches import Encoded, encode, is_unlabelled, read_tokenizer
 from training.data import Sentence
-from training.fit.distil import read_teacher, same_fold, teach
+from training.fit.distil import knows_patients, read_teacher, same_fold, teach
 from training.fit.log import Log
 from training.fit.loop import CHECKPOINT, Trainer
 from training.fit.material import Material, for_stage, gather
@@ -150,10 +150,14 @@ def _run(trainer: Trainer, tokenizer: Tokenizer, material: Material, out: Path, 
 
 
 def _soft(material: Material, out: Path, recipe: Recipe, settings: Settings, log: Log) -> dict[str, Any] | None:
-    """Teachers' opinions on corpus and unlabelled sentences. Made sentences keep their labels: no teacher knows better."""
+    """Teachers' opinions on corpus and unlabelled sentences. Made sentences keep their labels: no teacher knows better.
+
+    Patients' posts too, unless a teacher never learnt to read them.
+    """
     if not settings.teachers:
         return None
-    asked = [*material.corpus, *material.patients, *material.unlabelled]
+    patients = material.patients if all(knows_patients(folder) for folder in settings.teachers) else []
+    asked = [*material.corpus, *patients, *material.unlabelled]
     return teach(settings.teachers, asked, out, recipe.precision, recipe.correct_prior, log)
 
 
@@ -168,3 +172,11 @@ def _write(
     (out / "recipe.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / CHECKPOINT).unlink(missing_ok=True)
 
+
+def chosen_precision(asked: str) -> str:
+    """`auto` resolved for this machine: bfloat16 where it is faster, on GPUs and on CPUs with AMX."""
+    if asked != "auto":
+        return asked
+    cpuinfo = Path("/proc/cpuinfo")
+    amx = cpuinfo.exists() and " amx_bf16" in cpuinfo.read_text(encoding="utf-8")
+    return "bf16" if torch.cuda.is_available() or amx else "fp32"
