@@ -10,30 +10,22 @@ no error worth a word.
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from streams.commands.hints import hint
+from streams.commands.lazy import Entry, LazyGroup
 from streams.errors import VigiliaError
 
 __all__ = ["COMMANDS", "cli", "main"]
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
-
-
-class Entry(NamedTuple):
-    """Where a command lives, and its line in `vigilia --help` (a test holds it equal to the command's own)."""
-
-    module: str
-    help: str
-
 
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("streams.commands.demo", "Watch a generated year of reports go through."),
@@ -45,31 +37,11 @@ COMMANDS: dict[str, Entry] = {
     "classify": Entry("streams.commands.classify", "Read sentences on stdin, write drug-event findings on stdout."),
     "parse": Entry("streams.commands.parse", "Write files of reports as canonical JSON on stdout."),
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
+    "uncertain": Entry("streams.commands.uncertain", "List sentences that the classifier leaves open, for review."),
     "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
     "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),
+    "train": Entry("training.commands", "Train, measure and export the classifier, on your own notes too."),
 }
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not when they are listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """All commands, in the order in which one meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one command."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        command = importlib.import_module(entry.module).command
-        assert isinstance(command, click.Command), f"{entry.module}.command is no click command"
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -85,7 +57,11 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -108,10 +84,10 @@ def cli() -> None:
     """
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run one command line (default: `sys.argv`) and return the exit status."""
+def main(args: Sequence[str] | None = None, command: click.Command | None = None, name: str = "vigilia") -> int:
+    """Run one command line (default: `sys.argv`, of `vigilia`) and return the exit status."""
     try:
-        result = cli.main(args, prog_name="vigilia", standalone_mode=False)
+        result = (command or cli).main(args, prog_name=name, standalone_mode=False)
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:

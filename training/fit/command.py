@@ -1,0 +1,110 @@
+"""`vigilia train fit`, and the options that `python -m training` shares with it. Options change fields of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams.errors import ConfigurationError
+from training.data import FOLDS, SEED, CorpusError
+
+__all__ = ["command", "fit_options", "run_fit", "told"]
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+GIVEN = click.Path(path_type=Path, file_okay=False, exists=True)
+OF_THE_RECIPE = (
+    *("epochs", "augmented", "unlabelled", "distil_weight", "correct_prior", "vocabulary", "batch", "accumulate"),
+    *("ema", "layer_decay", "freeze_layers", "lora_rank", "held", "patience", "base", "fold", "seed"),
+)
+
+OPTIONS = (
+    click.option("--data", type=GIVEN, default="../shared/data", show_default=True, help="Folder of the corpora."),
+    click.option("--out", type=FOLDER, default="training/runs/latest", show_default=True, help="Folder of the run."),
+    click.option("--recipe", type=click.Choice(["student", "teacher"]), default="student", show_default=True),
+    click.option("--teacher", "teachers", type=GIVEN, multiple=True, help="Run folder of a teacher; several: averaged."),
+    click.option("--base", metavar="NAME|FOLDER", help="minilm, mpnet, or a local Hugging Face folder."),
+    click.option("--fold", type=click.IntRange(0, FOLDS - 1), default=0, show_default=True, help="Development fold."),
+    click.option("--seed", type=int, default=SEED, show_default=True, help="Of order, dropout and heads, not of folds."),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="auto: bf16 on GPUs and on CPUs with AMX.",
+    ),
+    click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0 leaves it to torch."),
+    click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
+    click.option("--checkpoint-every", type=click.IntRange(0), default=200, show_default=True, metavar="STEPS"),
+    click.option("--limit", type=click.IntRange(50), metavar="N", help="N sentences of each corpus: to try it out."),
+    click.option("--epochs", type=int, help="Of every stage."),
+    click.option("--augmented", type=float, metavar="SHARE", help="Made sentences, per corpus sentence of the stage."),
+    click.option("--unlabelled", type=int, metavar="N", help="Sentences that only the teachers label."),
+    click.option("--distil-weight", type=float, metavar="W", help="The teachers' share of the target, 0 to 1."),
+    click.option("--correct-prior/--no-correct-prior", default=None, help="Shift teachers that saw fewer negatives."),
+    click.option("--vocabulary", type=int, metavar="PIECES", help="Cut the base's vocabulary to so many pieces."),
+    click.option("--batch", type=int, help="Sentences a batch."),
+    click.option("--accumulate", type=int, metavar="BATCHES", help="Batches a step of the optimiser."),
+    click.option("--ema", type=float, metavar="DECAY", help="Keep a running mean of the weights, e.g. 0.999."),
+    click.option("--layer-decay", type=float, metavar="FACTOR", help="Each layer learns slower than the one above."),
+    click.option("--freeze-layers", type=int, metavar="N", help="Leave the lowest N layers as they are."),
+    click.option("--lora-rank", type=int, metavar="R", help="Train adapters of rank R, merged at the end."),
+    click.option("--held", type=float, metavar="SHARE", help="Training documents held out for early stopping."),
+    click.option("--patience", type=int, metavar="EPOCHS", help="End a stage after so many epochs without gain."),
+)
+
+
+def fit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All options of a fit."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What training raises, as what the command line tells: the operator must change something."""
+    from training.bases import BaseModelError
+    from training.fit.recipe import RecipeError
+
+    try:
+        yield
+    except (RecipeError, BaseModelError, CorpusError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def run_fit(data: Path, out: Path, recipe: str, precision: str, threads: int, **given: Any) -> Path:
+    """Fit as the options say. Raises ConfigurationError if recipe, data or teachers can't work."""
+    import torch
+
+    from training.fit.recipe import RECIPES, changed
+    from training.fit.run import Settings, chosen_precision, fit
+
+    if threads:
+        torch.set_num_threads(threads)
+    with told():
+        changes = {name: given[name] for name in OF_THE_RECIPE}
+        settings = Settings(tuple(given["teachers"]), given["resume"], given["checkpoint_every"], given["limit"])
+        return fit(data, out, changed(RECIPES[recipe], precision=chosen_precision(precision), **changes), settings)
+
+
+@click.command("fit", short_help="Fine-tune a base model by a recipe.")
+@fit_options
+def command(**given: Any) -> None:
+    """Fine-tune a base model by a recipe.
+
+    The recipe `student` makes the shipped model in about 20 minutes on two cores, `teacher` a larger one that a student
+    learns from (give it with --teacher). Options without a default change the recipe; what a run used, down to the
+    SHA-256 of every file, is written to recipe.json beside the weights. An interrupted run goes on with --resume and
+    ends with the weights it would have had.
+
+    \b
+    Examples:
+      vigilia train fit --out training/runs/latest
+      vigilia train fit --recipe teacher --out training/runs/teacher
+      vigilia train fit --teacher training/runs/teacher --unlabelled 3000 --out training/runs/latest
+    """
+    click.echo(str(run_fit(**given)))
