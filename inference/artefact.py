@@ -4,6 +4,7 @@
 adverse_event/
 ├── 1/model.onnx       the graph and its int8 weights
 ├── config.pbtxt       for Triton only
+├── first_stage.bin    what spares the graph hopeless sentences (`inference.first_stage`); an artefact may lack it
 ├── tokenizer.json     the tokenizer, vocabulary included
 └── vigilia.json       `Manifest`: calibration, threshold, SHA-256 of each file that decides a reading
 ```
@@ -34,6 +35,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `threshold` is for a sentence's probability, `pair_threshold` for a pair's: the largest expected F1 of each.
     `conformal` tells sentences that are left open; None if the artefact has no calibration for that.
+    `first_stage` names the file of `inference.first_stage`, whose hash is in `files`.
     """
 
     format: int
@@ -48,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pair: PairCalibration
     trained: dict[str, str]
     conformal: Conformal | None = None
+    first_stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def load_artefact(folder: Path | None = None, expected: str | None = None) -> Ar
         raise WrongModel(f"{folder / MANIFEST}: {error}") from error
     if manifest.format != FORMAT:
         raise WrongModel(f"{folder / MANIFEST}: format {manifest.format}, this vigilia reads {FORMAT}")
-    missing = {MODEL, TOKENIZER} - manifest.files.keys()
+    missing = {MODEL, TOKENIZER, *filter(None, [manifest.first_stage])} - manifest.files.keys()
     if missing:
         raise WrongModel(f"{folder / MANIFEST}: no hash for {', '.join(sorted(missing))}")
     for name, stated in manifest.files.items():
