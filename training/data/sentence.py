@@ -51,3 +51,13 @@ def fold_of(document: str, seed: int = SEED, folds: int = FOLDS) -> int:
     """
     digest = hashlib.sha256(f"{seed}:{document}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % folds
+
+
+def span_at(text: str, start: int, words: str) -> Range | None:
+    """The range of `words` at `start`, white space counting as equal; None where the text reads otherwise.
+
+    >>> span_at("acute  renal failure", 0, "acute renal ")
+    (0, 12)
+    """
+    match = re.compile(r"\s+".join(map(re.escape, words.split()))).match(text, start)
+    return match.span() if match else None
