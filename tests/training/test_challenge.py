@@ -227,6 +227,8 @@ def test_one_answer_for_all_has_only_that_label_right(rows: list[dict[str, Any]]
         of_kind = [row for row in rows if row["kind"] == kind]
         assert silent.kinds[kind][:2] == (sum(not row["asserted"] for row in of_kind), len(of_kind))
         assert loud.kinds[kind].right == sum(bool(row["asserted"]) and not row["denied"] for row in of_kind)
+        assert loud.label_alone[kind].right == sum(bool(row["asserted"]) for row in of_kind)
+    assert silent.label_alone["all"] == silent.overall
     assert silent.overall.value < 0.6
     assert loud.overall.value < 0.5
     assert (silent.labels["positive"].right, silent.labels["negative"].value) == (0, 1.0)

@@ -44,7 +44,8 @@ def command(artefact: Path | None, wrong: bool, as_json: bool) -> None:
         figures = score.as_json(result)
         write_json({"model": loaded.model, "threshold": threshold, "pair_threshold": pair_threshold, **figures})
         return
-    print_table(["kind", ">right", ">of", ">share", "95% interval"], _rows(result), title=loaded.model)
+    columns = ["kind", ">right", ">of", ">share", "95% interval", ">label alone"]
+    print_table(columns, _rows(result), title=loaded.model)
     if wrong:
         click.echo()
         print_table(["id", ">probability", "what is wrong", "sentence"], _wrong_rows(result))
@@ -52,11 +53,15 @@ def command(artefact: Path | None, wrong: bool, as_json: bool) -> None:
 
 def _rows(result: Result) -> list[tuple[object, ...]]:
     groups = {**result.kinds, **result.origins, **result.labels, "all": result.overall}
-    return [(name, *_cells(share)) for name, share in groups.items()]
+    return [(name, *_cells(share), _percent(result.label_alone.get(name))) for name, share in groups.items()]
 
 
 def _cells(share: Share) -> tuple[object, ...]:
-    return share.right, share.total, f"{share.value:.1%}", f"{share.low:.1%} - {share.high:.1%}"
+    return share.right, share.total, _percent(share), f"{share.low:.1%} - {share.high:.1%}"
+
+
+def _percent(share: Share | None) -> str:
+    return f"{share.value:.1%}" if share else ""
 
 
 def _wrong_rows(result: Result) -> list[tuple[object, ...]]:

@@ -10,6 +10,8 @@ from scipy.stats import binomtest
 from inference.classifier import Classifier, Reading, TextSpan
 from training.challenge.items import KINDS, ORIGINS, Blame, Item, load_items, words_at
 
+FALSE_ALARM, MISSED = "false alarm", "missed"
+
 
 class Share(NamedTuple):
     """How many of how many are right, and Wilson's 95% interval of the share (1927, no continuity correction)."""
@@ -32,14 +34,23 @@ class Outcome(NamedTuple):
     probability: float
     faults: tuple[str, ...]
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the sentence's label is right, whatever was said about its pairs."""
+        return not {FALSE_ALARM, MISSED}.intersection(self.faults)
+
 
 class Result(NamedTuple):
-    """Shares of right items: over all, by kind, by origin, by label; and every item's outcome, in the set's order."""
+    """Shares of right items: over all, by kind, by origin, by label; and every item's outcome, in the set's order.
+
+    `label_alone`: by kind and `all`, the shares that there would be if nobody asked for pairs.
+    """
 
     overall: Share
     kinds: dict[str, Share]
     origins: dict[str, Share]
     labels: dict[str, Share]
+    label_alone: dict[str, Share]
     outcomes: list[Outcome]
 
     @property
@@ -82,6 +93,10 @@ def score(
         kinds=_shares(outcomes, KINDS, lambda item: item.kind),
         origins=_shares(outcomes, ORIGINS, lambda item: item.origin),
         labels=_shares(outcomes, ("positive", "negative"), lambda item: "positive" if item.positive else "negative"),
+        label_alone={
+            **_shares(outcomes, KINDS, lambda item: item.kind, _labelled),
+            "all": _share(outcomes, _labelled),
+        },
         outcomes=outcomes,
     )
 
@@ -97,6 +112,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "kinds": figures(result.kinds),
         "origins": figures(result.origins),
         "labels": figures(result.labels),
+        "label_alone": figures(result.label_alone),
         "wrong": {outcome.item.id: list(outcome.faults) for outcome in result.wrong},
     }
 
@@ -111,22 +127,35 @@ def _figures(share: Share) -> dict[str, float]:
     }
 
 
-def _share(outcomes: Iterable[Outcome]) -> Share:
-    right = [not outcome.faults for outcome in outcomes]
+def _is_right(outcome: Outcome) -> bool:
+    return not outcome.faults
+
+
+def _labelled(outcome: Outcome) -> bool:
+    return outcome.labelled
+
+
+def _share(outcomes: Iterable[Outcome], is_right: Callable[[Outcome], bool] = _is_right) -> Share:
+    right = [is_right(outcome) for outcome in outcomes]
     return wilson(sum(right), len(right))
 
 
-def _shares(outcomes: Sequence[Outcome], names: Iterable[str], key: Callable[[Item], str]) -> dict[str, Share]:
+def _shares(
+    outcomes: Sequence[Outcome],
+    names: Iterable[str],
+    key: Callable[[Item], str],
+    is_right: Callable[[Outcome], bool] = _is_right,
+) -> dict[str, Share]:
     """A share for each name that has items."""
     groups = {name: [outcome for outcome in outcomes if key(outcome.item) == name] for name in names}
-    return {name: _share(group) for name, group in groups.items() if group}
+    return {name: _share(group, is_right) for name, group in groups.items() if group}
 
 
 def _faults(item: Item, reading: Reading, threshold: float, pair_threshold: float) -> tuple[str, ...]:
     called = reading.probability >= threshold
     faults = []
     if called != item.positive:
-        faults.append("false alarm" if called else "missed")
+        faults.append(FALSE_ALARM if called else MISSED)
     if item.asserted and item.denied:
         found = [
             (reading.drugs[pair.drug], reading.effects[pair.effect])
