@@ -6,7 +6,8 @@ to the bit on every machine, in any batch and order. It costs some 20 microsecon
 thousand.
 
 **What a spared sentence's reading is**: the share of adverse-event sentences among those that training spared, as its
-probability; no spans, no pairs, no conformity (so it is never called uncertain). What it spares and what it loses on
+probability, with the p-values of that probability (so its verdict is "not" at any usual error rate; ADEs that are
+spared come on top of that rate); no spans, no pairs. What it spares and what it loses on
 which kind of text is in docs/results/inference.md. It knows English words alone: a sentence of words it has never seen
 scores about zero, which lets it through.
 
@@ -147,7 +148,12 @@ class FirstStage:
 def first_stage_of(artefact: Artefact) -> FirstStage | None:
     """The first stage of a verified artefact; None if it has none. Raises WrongModel."""
     name = artefact.manifest.first_stage
-    return None if name is None else FirstStage.load(artefact.folder / name)
+    if name is None:
+        return None
+    stage, conformal = FirstStage.load(artefact.folder / name), artefact.manifest.conformal
+    if conformal is not None:
+        stage.spared = stage.spared._replace(conformity=conformal.conformity(stage.spared.probability))
+    return stage
 
 
 class Screened:
