@@ -1,8 +1,8 @@
 """PHEE V2: sentences of the same abstracts as ADE-Corpus-V2 (88% of its documents), annotated with events.
 
-Positive = an `Adverse_event` that is not marked as negated. A sentence that only holds `Potential_therapeutic_event`s is
-negative. Effect spans are longer than ADE-Corpus's (strict agreement .46, overlap .93), so they are read only if asked
-for, and are never scored strictly. An annotation in several pieces gives a span a piece.
+Positive = an `Adverse_event` that is not marked as negated. A sentence that holds only `Potential_therapeutic_event`s
+is negative. Effect spans are longer than ADE-Corpus's (strict agreement .46, overlap .93), so they are read only if
+asked for, and are never scored strictly. An annotation in several pieces gives a span a piece.
 """
 
 from __future__ import annotations
