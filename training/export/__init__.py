@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from training.export.artefacts import calibrated, export, write_artefact
+from training.export.artefacts import calibrated, write_artefact
 from training.export.calibrate import Calibration, best_threshold, calibrate, pair_examples
-from training.export.graph import Quantise, Shape, build
-from training.export.weights import Trained, read_run
+from training.export.graph import Shape, build
+from training.export.nodes import Precision
+from training.export.parity import Parity, ParityError
+from training.export.run import development_of, export, export_run, ship
+from training.export.weights import ExportError, Trained, read_run
 
 __all__ = [
     "Calibration",
-    "Quantise",
+    "ExportError",
+    "Parity",
+    "ParityError",
+    "Precision",
     "Shape",
     "Trained",
     "best_threshold",
     "build",
     "calibrate",
     "calibrated",
+    "development_of",
     "export",
+    "export_run",
     "pair_examples",
     "read_run",
+    "ship",
     "write_artefact",
 ]

@@ -1,5 +1,5 @@
 """`python -m training.export`."""
 
-from training.export.artefacts import main
+from training.export.command import command
 
-main()
+command(prog_name="python -m training.export")

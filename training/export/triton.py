@@ -1,7 +1,7 @@
 """Triton's side of the artefact: `config.pbtxt` (GPU), `configs/cpu.pbtxt` (`--model-config-name=cpu`), warm-up data.
 
 Shapes and limits come from the same constants as the graph's, so that the two can't disagree. TensorRT can't take the
-int8 graph: a GPU serves the float32 artefact that `training.export` leaves in the run's folder, with this same text.
+int8 graph: a GPU serves the float16 artefact that `training.export` leaves in the run's folder, with this same text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 MAX_BATCH = 64
-MAX_PIECES = 96
 WARM_UP_PIECES = 32
 WARM_UP_FOLDER = "warmup"  # Triton looks for input_data_file in this folder of the model
 
@@ -84,13 +83,14 @@ optimization {{
 """
 
 
-def write_configurations(folder: Path, warm_ids: list[int]) -> None:
+def write_configurations(folder: Path, warm_ids: list[int], max_pieces: int) -> None:
     """Write both configurations and the warm-up tensors.
 
-    `warm_ids` are the pieces of a real sentence: random ids could lie outside the vocabulary.
+    `max_pieces` is the longest sentence TensorRT is made ready for. `warm_ids` are the pieces of a real sentence:
+    random ids could lie outside the vocabulary.
     """
     tensors = _TENSORS.format(batch=MAX_BATCH, warm=WARM_UP_PIECES)
-    gpu = _GPU.format(largest=f"{MAX_BATCH}x{MAX_PIECES}")
+    gpu = _GPU.format(largest=f"{MAX_BATCH}x{max_pieces}")
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     (folder / "config.pbtxt").write_text(tensors + gpu, encoding="utf-8")
     (folder / "configs" / "cpu.pbtxt").write_text(tensors + _CPU, encoding="utf-8")

@@ -1,0 +1,68 @@
+"""From a run's folder to artefacts, one a precision, each checked against torch and calibrated.
+
+`<run>/<precision>/adverse_event` is written, so that `<run>/<precision>` is a model repository that Triton reads. The
+parity that was measured is left beside it in `parity.json`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from inference.artefact import Artefact, load_artefact
+from training.data import Sentence, load_ade, split_ade
+from training.export.artefacts import calibrated, write_artefact
+from training.export.nodes import Precision
+from training.export.parity import Parity, check, measure, samples
+from training.export.weights import Trained, read_run
+
+MODEL_NAME = "adverse_event"
+PARITY = "parity.json"
+SHIPPED: Precision = "int8"
+REFERENCE: Precision = "fp32"
+
+
+def development_of(trained: Trained, data: Path) -> list[Sentence]:
+    """The run's development sentences: none of their documents was trained on."""
+    return split_ade(load_ade(data / "ade_corpus_v2"), int(trained.recipe["fold"])).development
+
+
+def export_run(
+    run: Path, sentences: Sequence[Sentence], precisions: Sequence[Precision], threads: int = 2
+) -> dict[Precision, Artefact]:
+    """Artefacts of a run, calibrated on these sentences. Raises ParityError, ExportError."""
+    trained = read_run(run)
+    chosen = samples([sentence.text for sentence in sentences])
+    found: dict[Precision, Artefact] = {}
+    for precision in precisions:
+        folder = run / precision / MODEL_NAME
+        shutil.rmtree(folder, ignore_errors=True)
+        artefact = write_artefact(folder, trained, precision)
+        parity = measure(trained, artefact, chosen)
+        (run / precision / PARITY).write_bytes(msgspec.json.format(msgspec.json.encode(parity), indent=1) + b"\n")
+        check(parity, precision)
+        found[precision] = calibrated(artefact, sentences, threads)
+    return found
+
+
+def read_parity(run: Path, precision: Precision) -> Parity | None:
+    """What `export_run` measured, if it did."""
+    path = run / precision / PARITY
+    return msgspec.json.decode(path.read_bytes(), type=Parity) if path.exists() else None
+
+
+def ship(artefact: Artefact, shipped: Path) -> Artefact:
+    """Put an artefact where the product reads it, in place of what is there."""
+    shutil.rmtree(shipped, ignore_errors=True)
+    shutil.copytree(artefact.folder, shipped)
+    return load_artefact(shipped)
+
+
+def export(run: Path, data: Path, shipped: Path, threads: int = 2) -> tuple[Artefact, Artefact]:
+    """(float32 artefact in the run's folder, shipped int8 artefact), calibrated on the run's development fold."""
+    development = development_of(read_run(run), data)
+    made = export_run(run, development, (REFERENCE, SHIPPED), threads)
+    return made[REFERENCE], ship(made[SHIPPED], shipped)
