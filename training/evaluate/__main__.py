@@ -1,6 +1,6 @@
 """`python -m training.evaluate`."""
 
-from training.evaluate.command import main
+from training.evaluate.commands import command
 
 if __name__ == "__main__":
-    main()
+    command(prog_name="python -m training.evaluate")

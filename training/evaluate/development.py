@@ -25,6 +25,7 @@ from training.evaluate.metrics import (
     f1s,
     matched_hits,
     overlapping,
+    precision_recall,
     precisions,
     recalls,
     sentence_hits,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HALVES_SEED = 2
+CURVE_POINTS = 300
 
 Reader = Callable[[Sequence[str]], list[Raw]]  # `OnnxClassifier.raw`
 Figures = dict[str, Interval | float]
@@ -123,6 +125,13 @@ def sentence_figures(measured: Measured) -> Figures:
         "AUROC": resampling.of_ranking(measured.logits, measured.labels, auroc),
         "average precision": resampling.of_ranking(measured.logits, measured.labels, average_precision),
     }
+
+
+def curve(measured: Measured) -> list[list[float]]:
+    """[recalls, precisions] over all thresholds, about CURVE_POINTS of them: for the plot."""
+    recall, precision = precision_recall(measured.logits, measured.labels)
+    every = max(1, len(recall) // CURVE_POINTS)
+    return [recall[::every].tolist(), precision[::every].tolist()]
 
 
 # ---------------------------------------------------------------- spans and pairs

@@ -48,27 +48,27 @@ class Hits(NamedTuple):
 
 def f1_of(counts: NDArray[Any]) -> float:
     """2 TP / (2 TP + FP + FN) of a (TP, FP, FN) row; 0 where nothing is there to find and nothing was found."""
-    return float(f1s(np.asarray(counts, dtype=float)[None, :])[0])
+    return float(np.nan_to_num(f1s(np.asarray(counts, dtype=float)[None, :])[0]))
 
 
 def f1s(sums: NDArray[Any]) -> Floats:
-    """F1 of each (TP, FP, FN) row."""
+    """F1 of each (TP, FP, FN) row; not a number where nothing is there to find and nothing was found."""
     true, false, missed = (sums[:, column].astype(float) for column in range(3))
     return _ratio(2 * true, 2 * true + false + missed)
 
 
 def precisions(sums: NDArray[Any]) -> Floats:
-    """TP / (TP + FP) of each row; 0 where nothing was found."""
+    """TP / (TP + FP) of each row; not a number where nothing was found."""
     return _ratio(sums[:, 0].astype(float), (sums[:, 0] + sums[:, 1]).astype(float))
 
 
 def recalls(sums: NDArray[Any]) -> Floats:
-    """TP / (TP + FN) of each row; 0 where nothing is there to find."""
+    """TP / (TP + FN) of each row; not a number where nothing is there to find."""
     return _ratio(sums[:, 0].astype(float), (sums[:, 0] + sums[:, 2]).astype(float))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
 def auroc(scores: Floats, labels: Booleans, weights: Floats | None = None) -> float:
@@ -206,8 +206,9 @@ class Resampling:
 
 
 def interval(value: float, replicates: NDArray[Any]) -> Interval:
-    """A value with the 2.5 and 97.5 percentiles of its replicates."""
-    low, high = np.percentile(replicates, [2.5, 97.5])
+    """A value with the 2.5 and 97.5 percentiles of its replicates, those left out that are not a number."""
+    known = replicates[~np.isnan(replicates)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
     return Interval(value, float(low), float(high))
 
 

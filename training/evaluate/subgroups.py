@@ -141,7 +141,7 @@ def groups_of(sentences: Sequence[Sentence]) -> dict[tuple[str, str], NDArray[np
 
 def _false_alarms(sums: NDArray[Any]) -> NDArray[np.float64]:
     """Share of negatives that are called: rows of (called negatives, negatives)."""
-    return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1), dtype=np.float64)
+    return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan), dtype=np.float64)
 
 
 def _gap(resampling: Resampling, rows: NDArray[Any], inside: NDArray[np.bool_], measure: Any) -> Interval:

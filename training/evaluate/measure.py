@@ -1,16 +1,12 @@
-"""Measure an artefact, part by part, and write the page of results.
-
-Each part is stamped with command, date, commit and machine. `--parts` measures some of them anew and keeps the others
-of `--out`, as long as they are of the same artefact.
-"""
+"""Measure an artefact part by part: data and readings that parts share, each part's figures stamped, kept as JSON."""
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from inference.artefact import Artefact, load_artefact, shipped_folder
+from inference.artefact import Artefact
 from inference.onnx import OnnxClassifier, Raw
 from training.data import Sentence, Split, fold_of, load_ade, split_ade, split_psytar
-from training.evaluate.calibration import calibration_figures
-from training.evaluate.development import Measured, sentence_figures, span_figures
-from training.evaluate.metrics import Interval
+from training.evaluate.baselines import baseline_figures
+from training.evaluate.calibration import calibration_figures, reliability, scalings
+from training.evaluate.development import Measured, curve, sentence_figures, span_figures
 from training.evaluate.outside import calibration_of, psytar_figures, read_notes
 from training.evaluate.robustness import robustness_figures
 from training.evaluate.subgroups import subgroup_figures
-from training.provenance import command_line, stamp
+from training.provenance import size_mb, stamp
 
 SAMPLE_SEED = 3
 
@@ -85,11 +81,21 @@ class Bench:
 
 
 def _development(bench: Bench) -> Any:
-    return sentence_figures(bench.development) | span_figures(bench.development)
+    """Every figure of the fold, its precision-recall curve (for the plot) and how many sentences were judged."""
+    judged = bench.development
+    counts = {"sentences": len(judged.labels), "positives": int(judged.labels.sum())}
+    counts |= {"documents": len({s.document for s in judged.sentences})}
+    figures = sentence_figures(judged) | span_figures(judged)
+    return {**figures, "curve": curve(judged), "counts": counts}
 
 
 def _calibration(bench: Bench) -> Any:
-    return calibration_figures(bench.development)
+    """ECE and Brier of each scaling, and the bars of the reliability plot."""
+    judged = bench.development
+    figures: dict[str, dict[str, Any]] = {name: {**row} for name, row in calibration_figures(judged).items()}
+    for name, probabilities in scalings(judged).items():
+        figures[name]["bins"] = reliability(probabilities, judged.labels)
+    return figures
 
 
 def _psytar(bench: Bench) -> Any:
@@ -118,6 +124,10 @@ def _subgroups(bench: Bench) -> Any:
     )
 
 
+def _baselines(bench: Bench) -> Any:
+    return baseline_figures(bench.training, bench.ade.development, bench.psytar.development)
+
+
 PARTS: dict[str, Callable[[Bench], Any]] = {
     "development": _development,
     "calibration": _calibration,
@@ -125,11 +135,12 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "notes": _notes,
     "robustness": _robustness,
     "subgroups": _subgroups,
+    "baselines": _baselines,
 }
 COMPARED = ("development", "calibration", "psytar")  # what is measured of a reference too
 
 
-def measure(bench: Bench, parts: Sequence[str] = tuple(PARTS), command: str = "") -> dict[str, Any]:
+def measure(bench: Bench, parts: Sequence[str], command: str) -> dict[str, Any]:
     """{part: figures, seconds and stamp} of an artefact."""
     measured: dict[str, Any] = {}
     for part in parts:
@@ -141,6 +152,25 @@ def measure(bench: Bench, parts: Sequence[str] = tuple(PARTS), command: str = ""
     return measured
 
 
+def described(artefact: Artefact) -> dict[str, Any]:
+    """The artefact itself: size, what it was trained on, its thresholds."""
+    manifest = artefact.manifest
+    figures = {"megabytes": size_mb(artefact.folder), "format": manifest.format, "trained": manifest.trained}
+    figures |= {"threshold": manifest.threshold, "pair_threshold": manifest.pair_threshold}
+    return figures
+
+
+def run_described(run: Path) -> dict[str, Any]:
+    """What the folder of a run says of its fit: the recipe, the seconds, the counts of the data."""
+    found: dict[str, Any] = {"recipe": json.loads((run / "recipe.json").read_text(encoding="utf-8"))}
+    log = run / "fit.jsonl"
+    if log.exists():
+        records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        found["seconds"] = float(records[-1]["seconds"])
+        found["data"] = next((r for r in reversed(records) if r["event"] == "data"), {})
+    return found
+
+
 def read_results(path: Path, model: str) -> dict[str, Any]:
     """The parts already measured of this very artefact; none if the file is of another one."""
     if not path.exists():
@@ -149,66 +179,20 @@ def read_results(path: Path, model: str) -> dict[str, Any]:
     return dict(found["parts"]) if found.get("model") == model else {}
 
 
-def write_results(path: Path, model: str, parts: dict[str, Any]) -> None:
-    """Write all parts as JSON, floats rounded to six digits."""
+def write_results(path: Path, model: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write all parts as JSON and return them as written: floats of six digits, null for what is not a number."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"model": model, "parts": _rounded(parts)}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    results: dict[str, Any] = {"model": model, "parts": plain(parts)}
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: floats of six digits, null for what is not a number."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def show(figures: Any) -> None:
-    """Print a part's figures, those with an interval as such."""
-    if not isinstance(figures, dict):
-        return
-    for name, value in figures.items():
-        if isinstance(value, Interval):
-            print(f"{name:45} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]")
-        elif isinstance(value, float):
-            print(f"{name:45} {value:.3f}")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of `python -m training.evaluate`."""
-    options = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    options.add_argument("--artefact", type=Path, default=shipped_folder(), help="folder with vigilia.json")
-    options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
-    options.add_argument("--reference", type=Path, help="artefact of the same weights in float32: what int8 costs")
-    options.add_argument("--out", type=Path, help="JSON of all figures; parts of the same artefact in it are kept")
-    options.add_argument("--parts", default=",".join(PARTS), help="which to measure, comma-separated: %(default)s")
-    options.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
-    options.add_argument("--share", type=float, default=1.0, help="share of the documents, to try things out")
-    return options
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line entry."""
-    options = parser()
-    given = options.parse_args(arguments)
-    parts = [part.strip() for part in given.parts.split(",") if part.strip()]
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown:
-        options.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    artefact = load_artefact(given.artefact)
-    kept = read_results(given.out, artefact.model) if given.out else {}
-    bench = Bench(artefact, given.data, given.threads, given.share)
-    measured = kept | measure(bench, parts, command_line(arguments))
-    if given.reference:
-        reference = Bench(load_artefact(given.reference), given.data, given.threads, given.share)
-        measured["reference"] = measure(reference, COMPARED, command_line(arguments))
-    print(artefact.model)
-    for part in parts:
-        show(measured[part]["figures"])
-    if given.out:
-        write_results(given.out, artefact.model, measured)
-
-
-if __name__ == "__main__":
-    main()
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
