@@ -5,7 +5,7 @@ It does no I/O itself and keeps nothing that could not be lost: a new one that h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -37,14 +37,13 @@ class Message(NamedTuple):
 class Publisher:
     """One worker's publisher. Several may run; they cost repetitions, not correctness.
 
-    Feed it the alerts topic with `observe`, from the beginning and without end; `publish` only once the topic has been
-    read to where it ended when the worker started, or it repeats what is there.
+    Feed it the alerts topic with `observe`, from the beginning and without end; `prepare` only once the topic has been
+    read to where it ended when the worker started, or it repeats what is there. What it gives counts as produced until
+    `failed` says otherwise.
     """
 
-    def __init__(self, store: Wanted, produce: Callable[[str, bytes], None]) -> None:
-        """`produce` takes key and value; it may return before delivery. See `failed`."""
+    def __init__(self, store: Wanted) -> None:
         self._store = store
-        self._produce = produce
         self._cursor = ""
         self._want: dict[str, Rank] = {}
         self._view: dict[str, Rank] = {}
@@ -74,15 +73,8 @@ class Publisher:
             del self._sent[revision.id]
         self._dirty.add(revision.id)
 
-    def publish(self) -> list[Revision]:
-        """Produce what the topic lacks; what was produced. An empty list: the topic holds what Redis wants."""
-        messages = self.prepare()
-        for message in messages:
-            self._produce(message.revision.id, message.value)
-        return [message.revision for message in messages]
-
     def prepare(self) -> list[Message]:
-        """What the topic lacks, without producing it."""
+        """What the topic lacks, to be produced now. An empty list: it holds what Redis wants."""
         settled = self._read()
         view = self._known(self._dirty | self._open.keys())
         missing = behind(self._want, view, settled, self._dirty)

@@ -32,7 +32,7 @@ from streams.events import (
     Span,
     encode,
 )
-from streams.intake import Headers, parse, received_at_ms
+from streams.intake import Headers, parse_timed
 from streams.monitors import Monitor
 
 __all__ = ["MOST_BYTES", "RETRY_HEADER", "Assessor", "Draft", "Origin", "encoded", "stratum_of"]
@@ -130,8 +130,9 @@ class Assessor:
         retry_of = _retry_of(headers) if headers else None
         timestamp = origin.timestamp
         try:
-            message = parse(value, topic=origin.topic, timestamp=timestamp, headers=headers, max_bytes=self._most_bytes)
-            received_at = received_at_ms(message, timestamp)
+            message, received_at = parse_timed(
+                value, topic=origin.topic, timestamp=timestamp, headers=headers, max_bytes=self._most_bytes
+            )
         except InputError as error:
             return _dead_letter(origin, error.reason, str(error), retry_of)
         drugs, events = self._coded_terms(message)

@@ -5,30 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import click
 
+from streams.commands.checks import Check, access, state
 from streams.commands.hints import hint
 from streams.commands.options import json_option, prepare, store_settings
 from streams.commands.output import printable, write_json
-from streams.errors import StateDirty, TopicMissing, VigiliaError
+from streams.errors import StoreUnavailable, TopicMissing, VigiliaError
 from streams.monitors import Monitor, load_monitor
 from streams.settings import Settings
 
-__all__ = ["Check", "command", "examine"]
+__all__ = ["answering", "command", "examine"]
 
 REQUEST_SECONDS = 5.0
 SIGNS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
-
-
-class Check(NamedTuple):
-    """One line: what was looked at, how it is, and what to do if it is not well."""
-
-    name: str
-    status: Literal["ok", "warn", "fail"]
-    found: str
-    what_to_do: str = ""
 
 
 class _Doctor(click.Command):
@@ -50,18 +42,25 @@ def _default(value: object) -> str:
 
 @click.command("doctor", cls=_Doctor, short_help="Check what vigilia needs, and say what to do about it.")
 @click.option("-m", "--monitor", metavar="FILE|NAME", help="Check this monitor's topics, state and model too.")
+@click.option("--quick", is_flag=True, help="Only whether Kafka and Redis answer: for a container's health check.")
 @json_option
-def command(monitor: str | None, as_json: bool) -> int:
+def command(monitor: str | None, quick: bool, as_json: bool) -> int:
     """Check what vigilia needs, and say what to do about it.
 
-    Looks at Kafka, its topics and their clocks, at Redis and the state in it, and at the model. Changes nothing. The
-    exit status is 1 if anything fails.
+    Looks at Kafka, its topics, their clocks and what these credentials may do, at Redis and the state in it (which
+    partition holds up closes, how many pairs are watched), and at the model. Changes nothing. The exit status is 1 if
+    anything fails.
 
     \b
-    Example:
+    Examples:
       VIGILIA_BOOTSTRAP_SERVERS=kafka:9092 vigilia doctor --monitor vaers
+      vigilia doctor --quick
     """
-    checks = list(examine(prepare(), None if monitor is None else load_monitor(monitor)))
+    if quick and monitor is not None:
+        raise click.UsageError("--quick looks at no monitor")
+    settings = prepare()
+    found = answering(settings) if quick else examine(settings, None if monitor is None else load_monitor(monitor))
+    checks = list(found)
     if as_json:
         write_json([check._asdict() for check in checks])
     else:
@@ -84,6 +83,31 @@ def examine(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
     yield from _guarded("kafka", lambda: _kafka(settings, monitor))
     yield from _guarded("redis", lambda: _redis(settings, monitor))
     yield from _guarded("model", lambda: _model(settings, monitor))
+
+
+def answering(settings: Settings) -> Iterator[Check]:
+    """Whether Kafka and Redis answer, with as little work as can be."""
+    from streams.subscribers.reading import probe
+
+    def kafka() -> Iterator[Check]:
+        probe(settings, REQUEST_SECONDS)
+        yield Check("kafka", "ok", f"{settings.bootstrap_servers} answers")
+
+    def redis() -> Iterator[Check]:
+        from redis import Redis, RedisError
+
+        from streams.commands.options import store_url
+
+        timeouts = {"socket_timeout": REQUEST_SECONDS, "socket_connect_timeout": REQUEST_SECONDS}
+        try:
+            with Redis.from_url(store_url(settings), **timeouts) as client:
+                client.ping()
+        except RedisError as error:
+            raise StoreUnavailable(f"Redis: {error}") from None
+        yield Check("redis", "ok", "answers")
+
+    yield from _guarded("kafka", kafka)
+    yield from _guarded("redis", redis)
 
 
 def _guarded(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -132,6 +156,7 @@ def _kafka(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
         else:
             count = f"{found[topic.name]} partition{'' if found[topic.name] == 1 else 's'}"
             yield Check("topic", "ok", f"{topic.name}, {count}")
+    yield from access(settings, monitor, found, REQUEST_SECONDS)
     advice = check_clock(settings, sources, REQUEST_SECONDS) if sources else []
     for line in advice:
         yield Check("clock", "fail", "one producer's wrong clock could close every bucket", line)
@@ -162,26 +187,9 @@ def _redis(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
         )
         yield Check("redis", "ok", f"{found}, noeviction")
         if monitor is not None:
-            yield from _state(store, monitor)
+            yield from state(store, monitor)
     finally:
         store.close()
-
-
-def _state(store: Any, monitor: Monitor) -> Iterator[Check]:
-    from streams.alerts.record import start_of
-
-    try:
-        positions = store.positions()
-    except StateDirty as error:
-        yield Check("state", "warn", str(error), "nothing: `vigilia run` wipes it and reads the log again")
-        return
-    if not positions.next:
-        yield Check("state", "ok", f"none yet for monitor {monitor.name}, settings {monitor.settings_hash}")
-        return
-    closed = store.base().closed
-    until = "no bucket closed yet" if closed is None else f"closed up to {start_of(closed, monitor.bucket_ms)}"
-    applied = sum(positions.next.values())
-    yield Check("state", "ok", f"{applied:,} assessments applied, {until}, settings {monitor.settings_hash}")
 
 
 # ------------------------------------------------------------------ the model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.commands.files import day_options, messages
 from streams.commands.options import json_option, prepare
 from streams.commands.output import console, write_json
 from streams.errors import ConfigurationError
@@ -18,7 +19,6 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from streams.events import SourceMessage
     from streams.intake.loader import LoadSummary
-    from streams.intake.vaers import Problem
 
 __all__ = ["command"]
 
@@ -26,8 +26,7 @@ __all__ = ["command"]
 @click.command("load")
 @click.argument("format_", metavar="FORMAT", type=click.Choice(["vaers", "json"]))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day of receipt (vaers).")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of receipt (vaers).")
+@day_options
 @click.option("--topic", help="Topic to send to; default: the source topic of the monitor.")
 @click.option("-m", "--monitor", metavar="FILE|NAME", help="Monitor that reads them; default for vaers: vaers.")
 @json_option
@@ -63,24 +62,9 @@ def command(
     settings = prepare()
     if watching is not None:
         _ensure(watching, target, settings)
-    summary = _load(_messages(format_, paths, start, end, problems), target, settings)
+    summary = _load(messages(format_, paths, start, end, problems), target, settings)
     _print(summary, problems, target, as_json=as_json)
     return 0 if summary.complete else 1
-
-
-def _messages(
-    format_: str, paths: tuple[str, ...], start: datetime | None, end: datetime | None, problems: Counter[str]
-) -> Iterator[bytes | SourceMessage]:
-    from streams.intake.lines import read_lines
-    from streams.intake.vaers import read_vaers
-
-    def count(problem: Problem) -> None:
-        problems[problem.reason] += 1
-
-    if format_ == "vaers":
-        yield from read_vaers(paths, start.date() if start else None, end.date() if end else None, count)
-    else:
-        yield from (value for path in paths for _, value in read_lines(path))
 
 
 def _ensure(monitor: Monitor, target: str, settings: Settings) -> None:
@@ -90,7 +74,7 @@ def _ensure(monitor: Monitor, target: str, settings: Settings) -> None:
     ensure_topics(settings, [topic for topic in required_topics(monitor, settings) if topic.name == target])
 
 
-def _load(messages: Iterator[bytes | SourceMessage], topic: str, settings: Settings) -> LoadSummary:
+def _load(content: Iterator[bytes | SourceMessage], topic: str, settings: Settings) -> LoadSummary:
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from streams.intake.loader import load
@@ -103,7 +87,7 @@ def _load(messages: Iterator[bytes | SourceMessage], topic: str, settings: Setti
         def progress(summary: LoadSummary) -> None:
             bar.update(task, completed=summary.delivered, total=summary.sent)
 
-        return load(messages, topic, settings, progress)
+        return load(content, topic, settings, progress)
 
 
 def _target(topic: str | None, monitor: Monitor | None) -> str:

@@ -18,17 +18,21 @@ from streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from streams.state.store import StoreSettings
 
-__all__ = ["json_option", "monitor_option", "prepare", "store_settings", "store_url", "terminable"]
+__all__ = [
+    "group_monitor_option",
+    "json_option",
+    "monitor_option",
+    "prepare",
+    "store_settings",
+    "store_url",
+    "terminable",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-monitor_option: Decorator = click.option(
-    "-m",
-    "--monitor",
-    required=True,
-    metavar="FILE|NAME",
-    help="Monitor file, or the name of a shipped one: demo, vaers.",
-)
+_MONITOR = "Monitor file, or the name of a shipped one: demo, live, vaers."
+monitor_option: Decorator = click.option("-m", "--monitor", required=True, metavar="FILE|NAME", help=_MONITOR)
+group_monitor_option: Decorator = click.option("-m", "--monitor", metavar="FILE|NAME", help=_MONITOR)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 
 

@@ -6,13 +6,14 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import SecretStr
 
+from streams.commands.files import day_options, messages
 from streams.commands.options import json_option, prepare, terminable
 from streams.commands.output import console, write_json
 from streams.errors import ConfigurationError, TransportError
@@ -29,8 +30,7 @@ __all__ = ["command"]
 @click.command("replay")
 @click.argument("format_", metavar="FORMAT", type=click.Choice(["vaers", "json", "topic"]))
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="First day of receipt (vaers).")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="Last day of receipt (vaers).")
+@day_options
 @click.option("-m", "--monitor", metavar="FILE|NAME", help="Monitor to replay; default for vaers: vaers.")
 @click.option("--evidence", type=click.Choice(["coded", "text", "both"]), help="Instead of the monitor's setting.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the alerts, a JSON line each.")
@@ -86,8 +86,7 @@ def command(
         stack.enter_context(_removed(replay, settings, keep=keep))
         _prepare_topics(replay, settings)
         if format_ != "topic":
-            days = (start.date() if start else None, end.date() if end else None)
-            _load(_messages(format_, paths, days, problems), replay, settings)
+            _load(messages(format_, paths, start, end, problems), replay, settings)
         progress = _run(replay, settings, workers)
         alerts = _alerts(replay, settings)
         if out is not None:
@@ -136,22 +135,7 @@ def _prepare_topics(monitor: Monitor, settings: Settings) -> None:
     ensure_topics(settings, required_topics(monitor, settings))
 
 
-def _messages(
-    format_: str, paths: tuple[str, ...], days: tuple[date | None, date | None], problems: Counter[str]
-) -> Iterator[bytes | SourceMessage]:
-    from streams.intake.lines import read_lines
-    from streams.intake.vaers import Problem, read_vaers
-
-    def count(problem: Problem) -> None:
-        problems[problem.reason] += 1
-
-    if format_ == "vaers":
-        yield from read_vaers(paths, *days, count)
-    else:
-        yield from (value for path in paths for _, value in read_lines(path))
-
-
-def _load(messages: Iterator[bytes | SourceMessage], monitor: Monitor, settings: Settings) -> None:
+def _load(content: Iterator[bytes | SourceMessage], monitor: Monitor, settings: Settings) -> None:
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -165,7 +149,7 @@ def _load(messages: Iterator[bytes | SourceMessage], monitor: Monitor, settings:
         def show(summary: LoadSummary) -> None:
             bar.update(task, completed=summary.delivered)
 
-        summary = load(messages, monitor.on_broker(monitor.topics[0]), settings, show)
+        summary = load(content, monitor.on_broker(monitor.topics[0]), settings, show)
     if not summary.complete:
         failed = ", ".join(f"{n} {name}" for name, n in sorted(summary.failed.items()))
         raise TransportError(f"the reports could not be loaded: {failed} of {summary.sent} not delivered")

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from streams.audit.log import AssessmentLog
-from streams.commands.options import json_option, prepare
+from streams.commands.options import group_monitor_option, json_option, prepare
 from streams.commands.output import print_table, progress, write_json
 from streams.errors import ConfigurationError
 from streams.events import MICRO, Assessment
@@ -33,7 +33,7 @@ class OpenSentence(msgspec.Struct, frozen=True):
 
 
 @click.command("uncertain", short_help="List sentences that the classifier leaves open, for review.")
-@click.option("-m", "--monitor", metavar="FILE|NAME", help="Monitor file, or the name of a shipped one: demo, vaers.")
+@group_monitor_option
 @click.option("--counted", is_flag=True, help="Only sentences that a counted pair has its score from.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many, the newest.")
 @json_option

@@ -23,7 +23,7 @@ from streams.detect.time import Timing
 from streams.errors import StateConflict
 from streams.events import Assessment, AssessmentRecord, DeadLetter, Gap, Tick
 
-__all__ = ["Placed", "Source", "SourceState", "Step", "advance"]
+__all__ = ["Placed", "Source", "SourceState", "Step", "advance", "holding"]
 
 Source = tuple[str, int]  # (topic, partition) of a source partition
 
@@ -94,6 +94,18 @@ def advance(sources: Mapping[Source, SourceState], records: Iterable[AssessmentR
             _count_stub(record, state.next, outcomes)
             moved[source] = state._replace(next=record.offset + 1)
     return Step(moved, placed, outcomes, before)
+
+
+def holding(sources: Mapping[Source, SourceState]) -> tuple[int | None, list[Source]]:
+    """The floor below which buckets may close (None: none may), and the partitions that hold it there.
+
+    >>> holding({("a", 0): SourceState(1, 5, 5), ("a", 1): SourceState(1, 3, 3)}), holding({("a", 0): SourceState()})
+    ((3, [('a', 1)]), (None, [('a', 0)]))
+    """
+    floors = {source: state.floor for source, state in sources.items()}
+    known = [floor for floor in floors.values() if floor is not None]
+    lowest = min(known) if known and len(known) == len(floors) else None
+    return lowest, sorted(source for source, floor in floors.items() if floor == lowest)
 
 
 def _seen(state: SourceState, following: int, received_at: int, timing: Timing) -> SourceState:

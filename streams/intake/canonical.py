@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from streams.errors import FutureTimestamp, SchemaMismatch, TooLarge, UnknownFormat, Unreadable
 from streams.events import END_OF_TIME, AdverseEvent, ClinicalNote, Patient, Product, SourceMessage
 
-__all__ = ["EARLIEST_MS", "FUTURE_TOLERANCE_MS", "Headers", "clean_term", "parse", "received_at_ms"]
+__all__ = ["EARLIEST_MS", "FUTURE_TOLERANCE_MS", "Headers", "clean_term", "parse", "parse_timed", "received_at_ms"]
 
 Headers = Sequence[tuple[str, bytes | None]] | None
 
@@ -53,10 +53,18 @@ _decode = msgspec.json.Decoder(AdverseEvent | ClinicalNote).decode
 
 
 def parse(value: bytes | None, *, topic: str, timestamp: int, headers: Headers, max_bytes: int) -> SourceMessage:
-    """Read one record of a source topic. The result is canonical: cleaned terms, times and texts checked.
+    """The message alone: see `parse_timed`."""
+    return parse_timed(value, topic=topic, timestamp=timestamp, headers=headers, max_bytes=max_bytes)[0]
 
-    `timestamp` is the record's own, in milliseconds UTC. `headers` may name a `content-type`, which then must be JSON.
-    `topic` decides nothing: reports and notes may share one.
+
+def parse_timed(
+    value: bytes | None, *, topic: str, timestamp: int, headers: Headers, max_bytes: int
+) -> tuple[SourceMessage, int]:
+    """Read one record of a source topic: the message, and its event time by `received_at_ms`.
+
+    The message is canonical: cleaned terms, times and texts checked. `timestamp` is the record's own, in milliseconds
+    UTC. `headers` may name a `content-type`, which then must be JSON. `topic` decides nothing: reports and notes may
+    share one.
 
     Raises an InputError and nothing else: TooLarge, Unreadable, UnknownFormat, SchemaMismatch or FutureTimestamp. Its
     message names a path such as `$.products[0].name`, never a value.
@@ -70,8 +78,7 @@ def parse(value: bytes | None, *, topic: str, timestamp: int, headers: Headers, 
         _check_content_type(headers)
     message = _decoded(value)
     message = _cleaned_report(message) if isinstance(message, AdverseEvent) else _cleaned_note(message)
-    received_at_ms(message, timestamp)
-    return message
+    return message, received_at_ms(message, timestamp)
 
 
 def received_at_ms(message: SourceMessage, timestamp: int) -> int:

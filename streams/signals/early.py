@@ -33,9 +33,9 @@ class EarlyRule:
     """Parameters of the rule. Spans of time are in whole buckets. Defaults are those measured on VAERS, a day a bucket.
 
     pairs: K, the drug-event pairs that share the budget · open_vocabulary: whether there may be more, at smaller shares
-    (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year ·
-    burn_in: buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots ·
-    recent: "six months ago" · past: how old own past must be · bystander: span of its cases.
+    (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year · burn_in:
+    buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots · recent:
+    "six months ago" · past: how old own past must be · bystander: span of its cases.
     """
 
     pairs: int = 66_600

@@ -17,7 +17,7 @@ from streams.alerts.closer import Closed, Closer
 from streams.alerts.provisional import Provisional
 from streams.alerts.publisher import Message, Publisher
 from streams.alerts.revisions import Revision
-from streams.detect.progress import Source, SourceState, advance
+from streams.detect.progress import Source, SourceState, advance, holding
 from streams.detect.time import Timing
 from streams.errors import StateConflict
 from streams.events import END_OF_TIME, decode_record
@@ -69,7 +69,7 @@ class Detection:
         self.store = Store.connect(self._url, StoreSettings.of(self.monitor))
         self.closer = Closer(self.monitor, self.store, vocabulary=self._vocabulary)
         self.provisional = Provisional(self.closer)
-        self.publisher = Publisher(self.store, lambda _key, _value: None)
+        self.publisher = Publisher(self.store)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -186,13 +186,10 @@ class Detection:
         return found
 
     def _tell_who_holds(self, open_buckets: int) -> None:
-        floors = {source: state.floor for source, state in self.store.positions().sources.items()}
-        known = [floor for floor in floors.values() if floor is not None]
-        lowest = None if len(known) < len(floors) else min(known)
-        holding = sorted(f"{topic}/{number}" for (topic, number), floor in floors.items() if floor == lowest)
+        _, holders = holding(self.store.positions().sources)
         log.warning(
             "watermark_held",
-            partitions=holding[:10],
+            partitions=[f"{topic}/{number}" for topic, number in holders[:10]],
             open_buckets=open_buckets,
             advice="no bucket closes before these partitions say that time has passed: live = true in the monitor "
             "lets the clock say it for a quiet one",

@@ -26,6 +26,19 @@ def an_alert(alert_id: str, state: Any, bucket: int) -> Alert:
     )  # fmt: skip
 
 
+class Publishing(Publisher):
+    """A publisher whose records reach the topic at once."""
+
+    def __init__(self, store: Store, records: list[tuple[str, bytes]]) -> None:
+        super().__init__(store)
+        self.records = records
+
+    def publish(self) -> list[Revision]:
+        messages = self.prepare()
+        self.records += [(message.revision.id, message.value) for message in messages]
+        return [message.revision for message in messages]
+
+
 class Topic:
     """A compacted topic with its publishers."""
 
@@ -33,9 +46,9 @@ class Topic:
         self.store = store
         self.records: list[tuple[str, bytes]] = []
 
-    def publisher(self) -> Publisher:
+    def publisher(self) -> Publishing:
         """A new one that has read the topic."""
-        publisher = Publisher(self.store, lambda key, value: self.records.append((key, value)))
+        publisher = Publishing(self.store, self.records)
         for key, value in self.records:
             publisher.observe(key, value)
         return publisher

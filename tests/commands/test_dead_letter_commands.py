@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.events import Assessment, DeadLetter
 from streams.subscribers.reading import TopicReader
@@ -88,7 +89,7 @@ def test_a_retry_sends_the_same_bytes_with_their_coordinates_and_tells_what_is_g
     ]
 
 
-def test_what_was_retried_is_left_out_unless_it_is_named(vigilia: Callable[..., Any], letters: Any) -> None:
+def test_what_was_retried_is_left_out_unless_it_is_wanted_again(vigilia: Callable[..., Any], letters: Any) -> None:
     place = f"{letters.notes}/0/0"
     assert vigilia("dead-letters", "retry", "-m", letters.path, "--at", place).out.startswith("1 sent again")
     letters.assess([DeadLetter(letters.notes, 0, 1, 1, "schema_mismatch", "", 9_000, retry_of=place)])
@@ -100,7 +101,37 @@ def test_what_was_retried_is_left_out_unless_it_is_named(vigilia: Callable[..., 
     assert json.loads(again.out)["sent"] == [f"{letters.notes}/0/1"]
     assert source(letters, letters.notes)[-1][2] == [("vigilia-retry-of", f"{letters.notes}/0/1".encode())]
     named = vigilia("dead-letters", "retry", "-m", letters.path, "--at", place, "--json")
-    assert json.loads(named.out)["sent"] == [place]
+    assert (json.loads(named.out)["sent"], json.loads(named.out)["left_out"]) == ([], {place: f"{letters.notes}/0/1"})
+    wanted = vigilia("dead-letters", "retry", "-m", letters.path, "--at", place, "--again", "--json")
+    assert json.loads(wanted.out)["sent"] == [place]
+
+
+def test_what_was_retried_and_is_not_assessed_yet_is_not_sent_twice(vigilia: Callable[..., Any], letters: Any) -> None:
+    """Nothing reads the source topics here: what the first retry sent waits there."""
+    first = vigilia("dead-letters", "retry", "-m", letters.path)
+    assert first.out == "3 sent again, 1 gone, 0 refused\n"
+    end = {topic: len(source(letters, topic)) for topic in (letters.reports, letters.notes)}
+    second = vigilia("dead-letters", "retry", "-m", letters.path)
+    assert second.out == "0 sent again, 1 gone, 0 refused\n"
+    assert "3 left out: sent again before; --again sends them once more\n" in second.err
+    assert {topic: len(source(letters, topic)) for topic in end} == end
+
+
+def test_a_message_that_is_sent_again_twice_counts_once(vigilia: Callable[..., Any], world: Any) -> None:
+    """A report that an older version refused counts now; so does its second copy, as a duplicate of the first."""
+    report = {"type": "adverse_event", "case_id": "c1", "products": [{"name": "Ain"}], "events": ["Rash"]}
+    world.send(world.reports, 1, [json.dumps(report).encode()])
+    world.assess([DeadLetter(world.reports, 1, 0, 0, "schema_mismatch")])
+    assert vigilia("dead-letters", "retry", "-m", world.path).out.startswith("1 sent again")
+    assert vigilia("dead-letters", "retry", "-m", world.path, "--again").out.startswith("1 sent again")
+    admin = AdminClient(world.settings.kafka())
+    offsets = [TopicPartition(world.reports, 1, 1)]  # the older version had read up to here
+    group = ConsumerGroupTopicPartitions(f"{world.monitor.name}.assess", offsets)
+    admin.alter_consumer_group_offsets([group])[group.group_id].result(30)
+    command = [sys.executable, "-m", "streams.cli", "run", "--drain", "-m", str(world.path)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+    assert world.store.counters() == {"counted": 1, "duplicate": 1, "dead_letter:schema_mismatch": 1}
+    assert vigilia("audit", "-m", world.path).out.endswith("0 lost, 0 counted twice, 0 differences\n")
 
 
 def test_only_a_dead_letter_can_be_retried(vigilia: Callable[..., Any], letters: Any) -> None:

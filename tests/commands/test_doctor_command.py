@@ -8,7 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from streams.commands import checks
+from streams.detect.shares import grown
+from streams.events import Assessment, Tick
+from tests.conftest import unavailable
 
 pytestmark = pytest.mark.kafka
 
@@ -17,10 +33,10 @@ pytestmark = pytest.mark.kafka
 def doctor(vigilia: Callable[..., Any], world: Any) -> Callable[..., tuple[int, dict[str, list[dict[str, str]]]]]:
     def run(monitor: object = world.path) -> tuple[int, dict[str, list[dict[str, str]]]]:
         result = vigilia("doctor", "--json", "-m", monitor)
-        checks: dict[str, list[dict[str, str]]] = {}
+        found: dict[str, list[dict[str, str]]] = {}
         for check in json.loads(result.out):
-            checks.setdefault(check["name"], []).append(check)
-        return result.status, checks
+            found.setdefault(check["name"], []).append(check)
+        return result.status, found
 
     return run
 
@@ -97,6 +113,106 @@ def test_a_source_that_takes_any_timestamp_fails(doctor: Callable[..., Any], wor
     status, checks = doctor()
     assert status == 1
     assert world.notes in checks["clock"][0]["what_to_do"]
+
+
+def test_the_partition_that_holds_up_every_close_is_named(doctor: Callable[..., Any], world: Any) -> None:
+    """Days pass on the reports; the notes never say anything."""
+    records = [
+        Assessment(world.reports, p, n, n, (10_000 + n) * 86_400_000, f"c{p}-{n}", 1, 0, ["Ain"], ["Rash"], [1_000_000])
+        for p in (0, 1)
+        for n in range(9)
+    ]
+    world.assess(records)
+    world.detect()
+    status, checks = doctor()
+    assert status == 0
+    (closes,) = checks["closes"]
+    assert closes["status"] == "warn"
+    assert f"7 buckets can't be closed: {world.notes}/0 has told no time yet, others are at 1997-05-" in closes["found"]
+    assert "live = true" in closes["what_to_do"]
+    world.assess([Tick(world.notes, 0, at=0, received_at=10_008 * 86_400_000)])
+    world.detect()
+    assert doctor()[1]["closes"][0]["status"] == "ok"
+
+
+def test_a_vocabulary_that_outgrows_its_budget_is_told(doctor: Callable[..., Any], world: Any) -> None:
+    def told(evidence: str, pairs: int) -> dict[str, str]:
+        monitor = world.monitor.model_copy(
+            update={"evidence": evidence, "alarms": world.monitor.alarms.model_copy(update={"pairs": pairs})}
+        )
+        return checks.pairs(10, 20, blocks if evidence == "text" else (), monitor)._asdict()
+
+    blocks = grown(grown((), 5, 10, 100), 10, 20, 100)
+    assert told("coded", 250)["status"] == told("text", 200)["status"] == "ok"
+    assert "beyond it the worker stops" in told("coded", 249)["found"]
+    assert told("text", 100)["status"] == "warn"
+    assert told("text", 100)["found"].endswith(
+        "200 pairs watched, alarms.pairs is 100; times the usual threshold: 50 at 1, 150 at 16"
+    )
+    world.fill(days=8)
+    world.detect()
+    assert "pairs watched, alarms.pairs is 50" in doctor()[1]["pairs"][0]["found"]
+
+
+def test_quick_asks_whether_kafka_and_redis_answer_and_nothing_else(
+    vigilia: Callable[..., Any], world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = vigilia("doctor", "--quick", "--json")
+    assert result.status == 0
+    assert [(check["name"], check["status"]) for check in json.loads(result.out)] == [("kafka", "ok"), ("redis", "ok")]
+    assert vigilia("doctor", "--quick", "-m", world.path).status == 2
+    monkeypatch.setenv("VIGILIA_REDIS_URL", "redis://:hidden-password@127.0.0.1:1")
+    result = vigilia("doctor", "--quick")
+    assert result.status == 1
+    assert "hidden-password" not in result.out + result.err
+
+
+def test_a_right_that_a_worker_needs_and_lacks_is_named(
+    kafka_tool: Any, vigilia: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker with ACLs that lets everybody do what no ACL names; the group of detect is refused."""
+    properties = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    try:
+        broker = kafka_tool.Broker(properties=properties).start()
+    except kafka_tool.Missing as error:
+        unavailable(f"no Kafka: {error}")
+    with broker:
+        monkeypatch.setenv("VIGILIA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+        monkeypatch.delenv("VIGILIA_REDIS_URL", raising=False)
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+        path = tmp_path / "guarded.toml"
+        path.write_text('name = "guarded"\n[[sources]]\ntopic = "reports"\n', "utf-8")
+        admin.create_topics([NewTopic("reports", 1, 1)])["reports"].result(30)
+
+        def told() -> dict[str, str]:
+            checks = json.loads(vigilia("doctor", "--json", "-m", path).out)
+            return next(check for check in checks if check["name"] == "access")
+
+        assert told()["status"] == "ok"
+        for kind, name, operation in (
+            (ResourceType.GROUP, "guarded.detect", AclOperation.READ),
+            (ResourceType.TOPIC, "reports", AclOperation.READ),
+        ):
+            binding = AclBinding(
+                kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.DENY
+            )
+            rest = AclBinding(
+                kind,
+                name,
+                ResourcePatternType.LITERAL,
+                "User:ANONYMOUS",
+                "*",
+                AclOperation.DESCRIBE,
+                AclPermissionType.ALLOW,
+            )
+            for future in admin.create_acls([binding, rest]).values():
+                future.result(30)
+        found = told()
+        assert found["status"] == "fail"
+        assert found["what_to_do"] == "grant it: READ on topic reports, READ on group guarded.detect"
 
 
 def test_a_redis_that_evicts_fails(doctor: Callable[..., Any], world: Any) -> None:

@@ -93,14 +93,10 @@ class Detecting:
         self.memory: Memory | None = None
         self.closing: Iterator[str] | None = None
         self.next_step = ""
-        self.publisher = world.parts.publisher(world.store, _unused)
+        self.publisher = world.parts.publisher(world.store)
         self.read = 0  # of the alerts topic
         self.unsent: list[Any] = []
         self.looked = -1  # version of the world at the last look at what to publish
-
-
-def _unused(_key: str, _value: bytes) -> None:
-    """Publishers here only prepare; the world sends."""
 
 
 class World:
