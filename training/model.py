@@ -1,8 +1,8 @@
 """One encoder, one forward pass, four outputs: the sentence's logit, BIO logits for DRUG and for EFFECT, pair scores.
 
 DRUG and EFFECT have a head each because their spans overlap in 2.5% of positive sentences. A pair's score is bilinear:
-the drug's piece and the effect's piece are each projected to 64 numbers, and their dot product says whether this drug is
-blamed for this effect. Bilinear, so that the mean score over two spans' pieces is the score of their mean projections.
+the drug's piece and the effect's piece are each projected to 64 numbers, and their dot product says whether this drug
+is blamed for this effect. Bilinear, so the mean score over two spans' pieces is the score of their mean projections.
 """
 
 from __future__ import annotations

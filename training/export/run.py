@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from inference.artefact import Artefact, load_artefact
-from training.data import Sentence, load_ade, split_ade
-from training.export.artefacts import calibrated, write_artefact
+from streams.errors import WrongModel
+from training.data import Sentence, load_corpora, load_jsonlines, split_corpora
+from training.export.artefacts import calibrated, with_first_stage, write_artefact
 from training.export.nodes import Precision
 from training.export.parity import Parity, check, measure, samples
 from training.export.weights import Trained, read_run
@@ -26,8 +27,14 @@ REFERENCE: Precision = "fp32"
 
 
 def development_of(trained: Trained, data: Path) -> list[Sentence]:
-    """The run's development sentences: none of their documents was trained on."""
-    return split_ade(load_ade(data / "ade_corpus_v2"), int(trained.recipe["fold"])).development
+    """Development sentences of ADE-Corpus and of the user's own files: none of their documents was trained on.
+
+    Raises CorpusError if the own files are not where the run read them.
+    """
+    own = [Path(path) for path in trained.recipe.get("own", ())]
+    corpora = load_corpora(data) if (data / "ade_corpus_v2").is_dir() or not own else []
+    corpora += [load_jsonlines(path) for path in own]
+    return split_corpora(corpora, int(trained.recipe["fold"])).development
 
 
 def export_run(
@@ -55,10 +62,26 @@ def read_parity(run: Path, precision: Precision) -> Parity | None:
 
 
 def ship(artefact: Artefact, shipped: Path) -> Artefact:
-    """Put an artefact where the product reads it, in place of what is there."""
+    """Put an artefact where the product reads it, in place of what is there.
+
+    The first stage of what is there stays, unless the artefact brings one: it does not depend on the transformer.
+    """
+    first_stage = _first_stage_in(shipped)
     shutil.rmtree(shipped, ignore_errors=True)
     shutil.copytree(artefact.folder, shipped)
-    return load_artefact(shipped)
+    made = load_artefact(shipped)
+    if first_stage is None or made.manifest.first_stage is not None:
+        return made
+    return with_first_stage(made, *first_stage)
+
+
+def _first_stage_in(folder: Path) -> tuple[str, bytes] | None:
+    """Name and bytes of the first stage of an artefact; None without one, or if the artefact is not whole."""
+    try:
+        name = load_artefact(folder).manifest.first_stage
+    except WrongModel:
+        return None
+    return (name, (folder / name).read_bytes()) if name is not None else None
 
 
 def export(run: Path, data: Path, shipped: Path, threads: int = 2) -> tuple[Artefact, Artefact]:

@@ -2,7 +2,7 @@
 
 Two stages (docs/decisions/model.md). First half of the negatives, three epochs: the heads learn spans while
 positives are common. Then one epoch at a lower rate on all negatives and PsyTAR: the prior and patients' language.
-Made sentences (training.augment) teach assertion in both; teachers' opinions soften the labels where there are teachers.
+Made sentences (training.augment) teach assertion in both; where there are teachers, their opinions soften the labels.
 """
 
 from __future__ import annotations

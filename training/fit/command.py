@@ -16,19 +16,23 @@ __all__ = ["command", "fit_options", "run_fit", "told"]
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 GIVEN = click.Path(path_type=Path, file_okay=False, exists=True)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 OF_THE_RECIPE = (
     *("epochs", "augmented", "unlabelled", "distil_weight", "correct_prior", "vocabulary", "batch", "accumulate"),
     *("ema", "layer_decay", "freeze_layers", "lora_rank", "held", "patience", "base", "fold", "seed"),
 )
 
 OPTIONS = (
-    click.option("--data", type=GIVEN, default="../shared/data", show_default=True, help="Folder of the corpora."),
+    click.option("--data", type=FOLDER, default="../shared/data", show_default=True, help="Folder of the corpora."),
     click.option("--out", type=FOLDER, default="training/runs/latest", show_default=True, help="Folder of the run."),
-    click.option("--recipe", type=click.Choice(["student", "teacher"]), default="student", show_default=True),
-    click.option("--teacher", "teachers", type=GIVEN, multiple=True, help="Run folder of a teacher; several: averaged."),
+    click.option("--own", type=FILE, multiple=True, help="Your labelled sentences, JSON lines (docs/training.md)."),
+    click.option(
+        "--recipe", default="student", show_default=True, metavar="NAME|FILE", help="student, teacher, or a JSON file."
+    ),
+    click.option("--teacher", "teachers", type=GIVEN, multiple=True, help="A teacher's run; several: averaged."),
     click.option("--base", metavar="NAME|FOLDER", help="minilm, mpnet, or a local Hugging Face folder."),
-    click.option("--fold", type=click.IntRange(0, FOLDS - 1), default=0, show_default=True, help="Development fold."),
-    click.option("--seed", type=int, default=SEED, show_default=True, help="Of order, dropout and heads, not of folds."),
+    click.option("--fold", type=click.IntRange(0, FOLDS - 1), help="Development fold; default: the recipe's, 0."),
+    click.option("--seed", type=int, help=f"Of order, dropout and heads, not of folds; {SEED}."),
     click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
@@ -80,15 +84,18 @@ def run_fit(data: Path, out: Path, recipe: str, precision: str, threads: int, **
     """Fit as the options say. Raises ConfigurationError if recipe, data or teachers can't work."""
     import torch
 
-    from training.fit.recipe import RECIPES, changed
+    from training.fit.recipe import changed, read_recipe
     from training.fit.run import Settings, chosen_precision, fit
 
     if threads:
         torch.set_num_threads(threads)
     with told():
         changes = {name: given[name] for name in OF_THE_RECIPE}
-        settings = Settings(tuple(given["teachers"]), given["resume"], given["checkpoint_every"], given["limit"])
-        return fit(data, out, changed(RECIPES[recipe], precision=chosen_precision(precision), **changes), settings)
+        wanted = changed(read_recipe(recipe), precision=chosen_precision(precision), **changes)
+        teachers, own = tuple(dict.fromkeys(given["teachers"])), tuple(dict.fromkeys(given["own"]))
+        return fit(
+            data, out, wanted, Settings(teachers, own, given["resume"], given["checkpoint_every"], given["limit"])
+        )
 
 
 @click.command("fit", short_help="Fine-tune a base model by a recipe.")
@@ -103,7 +110,7 @@ def command(**given: Any) -> None:
 
     \b
     Examples:
-      vigilia train fit --out training/runs/latest
+      vigilia train fit --own notes.jsonl --out training/runs/ours
       vigilia train fit --recipe teacher --out training/runs/teacher
       vigilia train fit --teacher training/runs/teacher --unlabelled 3000 --out training/runs/latest
     """

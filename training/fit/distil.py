@@ -90,9 +90,7 @@ def opinions(teacher: Teacher, texts: Sequence[str], precision: str = "fp32") ->
         heads = drug.float().cpu().numpy(), effect.float().cpu().numpy()
         for row, i in enumerate(members):
             words = words_of(encodings[i].word_ids, encodings[i].offsets)
-            drugs, effects = (
-                dict(zip(words.ranges, head[row, words.first_piece], strict=True)) for head in heads
-            )
+            drugs, effects = (dict(zip(words.ranges, head[row, words.first_piece], strict=True)) for head in heads)
             yield i, (logits[row], drugs, effects)
 
 

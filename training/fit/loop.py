@@ -199,7 +199,7 @@ class Trainer:
             raise RecipeError(f"{folder}: no {CHECKPOINT} to resume from (it goes when a fit is finished)")
         record = torch.load(path, map_location="cpu", weights_only=True)
         if record["identity"] != self._identity:
-            raise RecipeError(f"{path}: made with another recipe, other data or another version; start without --resume")
+            raise RecipeError(f"{path}: made with another recipe or other data; start without --resume")
         self.position = Position(**record["position"])
         self.model.load_state_dict(record["model"])
         self._scaler.load_state_dict(record["scaler"])

@@ -1,4 +1,4 @@
-"""The loss: sentence, spans and pairs, each against a distribution, so that labels and teachers' opinions are one thing."""
+"""The loss: sentence, spans and pairs, each against a distribution: labels and teachers' opinions are one thing."""
 
 from __future__ import annotations
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from training.augment import augmented, counts_of, names_of
 from training.bases import sha256_of
-from training.data import Sentence, load_ade, normal_form, split_ade, split_psytar
+from training.data import (
+    Sentence,
+    Split,
+    load_corpora,
+    load_jsonlines,
+    normal_form,
+    split_corpora,
+    split_psytar,
+)
 from training.fit.recipe import Recipe, RecipeError, Stage
 from training.fit.unlabelled import unlabelled
 
@@ -45,28 +53,36 @@ def is_held(document: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def gather(data: Path, recipe: Recipe, limit: int | None = None) -> Material:
-    """Read the corpora. `limit` keeps only so many sentences of each, to try the machinery. No development document."""
-    missing = [name for name in FILES if not (data / name).is_file()]
-    if missing:
+def gather(data: Path, recipe: Recipe, limit: int | None = None, own: Sequence[Path] = ()) -> Material:
+    """Read the corpora and a user's own files. No document of the development fold is among what is trained on.
+
+    With own files the public corpora may be absent. `limit` keeps so many sentences of each, to try the machinery.
+    Raises RecipeError if there is nothing to read, CorpusError (file and line) for what does not read.
+    """
+    found = [name for name in FILES if (data / name).is_file()]
+    missing = [name for name in FILES if name not in found]
+    if missing and not own:
         raise RecipeError(f"{data}: no {', '.join(missing)}; see docs/training.md for what goes where")
-    ade = split_ade(load_ade(data / "ade_corpus_v2"), recipe.fold)
-    patients = split_psytar(data / "psytar")
-    labelled = [s for s in ade.training if not is_held(s.document, recipe.held, recipe.seed)]
-    held = [s for s in ade.training if is_held(s.document, recipe.held, recipe.seed)]
-    taken = {normal_form(s.text) for s in (*ade.training, *ade.development, *patients.training, *patients.development)}
+    whole = [folder for folder in ("ade_corpus_v2", "psytar") if not any(m.startswith(folder) for m in missing)]
+    corpora = load_corpora(data, recipe.corpora) if "ade_corpus_v2" in whole else []
+    split = split_corpora([*corpora, *(load_jsonlines(path) for path in own)], recipe.fold)
+    patients = split_psytar(data / "psytar") if "psytar" in whole else Split([], [])
+    labelled = [s for s in split.training if not is_held(s.document, recipe.held, recipe.seed)]
+    held = [s for s in split.training if is_held(s.document, recipe.held, recipe.seed)]
+    everything = (*split.training, *split.development, *patients.training, *patients.development)
     raw: list[Sentence] = []
     if recipe.unlabelled:
+        taken = {normal_form(s.text) for s in everything}
         raw = unlabelled(data, recipe.unlabelled, recipe.fold, taken, random.Random(f"{recipe.seed}:unlabelled"))
     counts = {
         "training": len(labelled),
         "held": len(held),
-        "development": len(ade.development),
+        "development": len(split.development),
         "psytar": len(patients.training),
         "unlabelled": len(raw),
-        **ade.removed,
+        **split.removed,
     }
-    hashes = {name: sha256_of(data / name) for name in FILES}
+    hashes = {name: sha256_of(data / name) for name in found} | {str(path): sha256_of(path) for path in own}
     return Material(
         _some(labelled, limit), _some(patients.training, limit), _some(raw, limit), held, data, counts, hashes
     )
@@ -80,7 +96,7 @@ def _some(sentences: list[Sentence], limit: int | None) -> list[Sentence]:
 
 
 def for_stage(material: Material, stage: Stage, index: int, recipe: Recipe) -> tuple[list[Sentence], dict[str, int]]:
-    """The sentences of a stage, and how many came from where. A function of seed and stage, so a resume finds the same."""
+    """The sentences of a stage, and how many came from where: a function of seed and stage, the same at a resume."""
     rng = random.Random(f"{recipe.seed}:{index}:sentences")
     corpus = stage_sentences(material.corpus, stage.negatives, rng)
     made = []

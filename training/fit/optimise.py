@@ -37,11 +37,10 @@ def freeze(model: AdverseEventModel, lowest: int) -> None:
     layers = layers_of(model)
     if lowest > layers:
         raise RecipeError(f"freeze_layers = {lowest}, but the encoder has {layers} layers")
-    if lowest:
-        for name, parameter in model.named_parameters():
-            if name.startswith("encoder.") and depth_below_top(name, layers) >= layers - lowest:
-                if ".layer." in name or ".embeddings." in name:
-                    parameter.requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        below = depth_below_top(name, layers) >= layers - lowest and (".layer." in name or ".embeddings." in name)
+        if lowest and name.startswith("encoder.") and below:
+            parameter.requires_grad_(False)
 
 
 def add_adapters(model: AdverseEventModel, rank: int) -> None:
@@ -68,9 +67,7 @@ def optimiser_for(model: AdverseEventModel, stage: Stage, recipe: Recipe) -> tor
             rate = stage.rate * recipe.layer_decay ** depth_below_top(name, layers) if encoder else stage.head_rate
             decay = 0.0 if parameter.ndim == 1 else recipe.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "lr": r, "top_rate": r, "weight_decay": d} for (r, d), p in groups.items()]
-    )
+    return torch.optim.AdamW([{"params": p, "lr": r, "top_rate": r, "weight_decay": d} for (r, d), p in groups.items()])
 
 
 def rate_share(step: int, steps: int, warm_up: float) -> float:

@@ -1,18 +1,23 @@
-"""What decides the weights beside data and base model: stages, rates, weights of the losses. Checked before anything runs.
+"""What decides the weights beside data and base model: stages, rates, weights of losses. Checked before anything runs.
 
-The two shipped recipes are `student` (what is served) and `teacher` (what the student learns from). The student
-ends on all negatives, since a model that saw half of them ends with the wrong prior; of the teacher's logits the prior is
+The two shipped recipes are `student` (what is served) and `teacher` (what the student learns from). The student ends
+on all negatives, since a model that saw half of them ends with the wrong prior; of the teacher's logits the prior is
 shifted (`correct_prior`), which costs nothing, where a stage on all negatives would cost half an hour.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from training.data import FOLDS, SEED
+import msgspec
+
+from training.data import FOLDS, FURTHER, SEED
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+RECORDED = frozenset({"data", "own", "sentences", "base_sha256", "teachers", "limit", "versions", "identity"})
 
 
 class RecipeError(ValueError):
@@ -43,6 +48,7 @@ class Recipe:
 
     stages: tuple[Stage, ...] = field(default=())
     base: str = "minilm"
+    corpora: tuple[str, ...] = ()  # beside ADE-Corpus: phee, ncbi
     seed: int = SEED
     fold: int = 0
     batch: int = 16
@@ -88,7 +94,9 @@ def _problems(recipe: Recipe) -> list[str]:
         check(stage.rate > 0 and stage.head_rate > 0, f"stage {stage.name!r}: rates must be above 0")
     for name in ("batch", "accumulate"):
         check(getattr(recipe, name) >= 1, f"{name} = {getattr(recipe, name)}, must be 1 or more")
-    check(recipe.vocabulary is None or recipe.vocabulary >= 100, f"vocabulary = {recipe.vocabulary}, must be 100 or more")
+    check(
+        recipe.vocabulary is None or recipe.vocabulary >= 100, f"vocabulary = {recipe.vocabulary}, must be 100 or more"
+    )
     for name in ("freeze_layers", "lora_rank", "unlabelled", "patience", "weight_decay"):
         check(getattr(recipe, name) >= 0, f"{name} = {getattr(recipe, name)}, must be 0 or more")
     for name in ("warm_up", "distil_weight"):
@@ -99,6 +107,8 @@ def _problems(recipe: Recipe) -> list[str]:
     check(0 <= recipe.fold < FOLDS, f"fold = {recipe.fold}, must lie in 0..{FOLDS - 1}")
     check(8 <= recipe.max_length <= 512, f"max_length = {recipe.max_length}, must lie in 8..512")
     check(recipe.precision in PRECISIONS, f"precision = {recipe.precision!r}, must be one of {', '.join(PRECISIONS)}")
+    for name in recipe.corpora:
+        check(name in FURTHER, f"corpora: {name!r} is none of {', '.join(FURTHER)}")
     check(not recipe.patience or recipe.held > 0, "patience needs held above 0: early stopping looks at held documents")
     check(not (recipe.lora_rank and recipe.freeze_layers), "lora_rank and freeze_layers: choose one")
     return found
@@ -126,11 +136,31 @@ def as_record(recipe: Recipe) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any]) -> Recipe:
-    """A recipe from its record; keys that are no fields (data, hashes) are passed over."""
-    known = {f.name for f in fields(Recipe)}
-    values = {name: value for name, value in record.items() if name in known}
-    values["stages"] = tuple(Stage(**stage) for stage in values.get("stages", ()))
-    return Recipe(**values)
+    """A recipe from its record; what a run adds to it (data, hashes, versions) is passed over.
+
+    Raises RecipeError for a field that does not exist or has the wrong type.
+    """
+    unknown = sorted(set(record) - {f.name for f in fields(Recipe)} - RECORDED)
+    if unknown:
+        raise RecipeError(f"no such field in a recipe: {', '.join(unknown)}")
+    given = {name: value for name, value in record.items() if name not in RECORDED}
+    try:
+        return msgspec.convert(given, Recipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(str(error)) from error
+
+
+def read_recipe(name: str) -> Recipe:
+    """A shipped recipe by its name, or one from a JSON file: one that you wrote, or the recipe.json of a run."""
+    if name in RECIPES:
+        return RECIPES[name]
+    path = Path(name)
+    if not path.is_file():
+        raise RecipeError(f"{name}: neither one of {', '.join(RECIPES)} nor a file")
+    try:
+        return from_record(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, RecipeError) as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def changed(recipe: Recipe, epochs: int | None = None, augmented: float | None = None, **values: Any) -> Recipe:

@@ -32,9 +32,10 @@ from training.vocabulary import choose_for, cut_tokenizer, narratives
 
 @dataclass(frozen=True)
 class Settings:
-    """How a fit is run; nothing of it decides the weights but `teachers` and `limit`."""
+    """How a fit is run; of it, `teachers`, `own` and `limit` decide the weights."""
 
     teachers: tuple[Path, ...] = ()
+    own: tuple[Path, ...] = ()  # a user's own labelled sentences, as JSON lines
     resume: bool = False
     checkpoint_every: int = 200  # steps; 0 = never
     limit: int | None = None  # so many sentences of each corpus: to try the machinery
@@ -48,7 +49,7 @@ def fit(data: Path, out: Path, recipe: Recipe, settings: Settings | None = None)
     """
     settings = settings or Settings()
     _check(recipe, settings)
-    material = gather(data, recipe, settings.limit)
+    material = gather(data, recipe, settings.limit, settings.own)
     base = base_folder(recipe.base)
     record = _record(recipe, material, base, settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def fit(data: Path, out: Path, recipe: Recipe, settings: Settings | None = None)
 
 def _check(recipe: Recipe, settings: Settings) -> None:
     if recipe.unlabelled and not settings.teachers:
-        raise RecipeError(f"unlabelled = {recipe.unlabelled}, but there is no teacher to label them: name one (--teacher)")
+        raise RecipeError(f"unlabelled = {recipe.unlabelled}, but no teacher to label them: name one (--teacher)")
     if recipe.precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError("precision fp16 needs a GPU (its gradients are scaled there); use bf16 or fp32")
     for folder in settings.teachers:
@@ -82,6 +83,7 @@ def _record(recipe: Recipe, material: Material, base: Path, settings: Settings) 
     record: dict[str, Any] = {
         **as_record(recipe),
         "data": material.hashes,
+        "own": [str(path) for path in settings.own],
         "sentences": dict(material.counts),
         "base_sha256": sha256_of(base / "model.safetensors") if (base / "model.safetensors").exists() else None,
         "teachers": {str(folder): read_teacher(folder).sha256 for folder in settings.teachers},
@@ -161,9 +163,7 @@ def _soft(material: Material, out: Path, recipe: Recipe, settings: Settings, log
     return teach(settings.teachers, asked, out, recipe.precision, recipe.correct_prior, log)
 
 
-def _write(
-    model: AdverseEventModel, tokenizer: Tokenizer, out: Path, recipe: Recipe, record: dict[str, Any]
-) -> None:
+def _write(model: AdverseEventModel, tokenizer: Tokenizer, out: Path, recipe: Recipe, record: dict[str, Any]) -> None:
     """Leave the folder that `training.export` reads."""
     if recipe.lora_rank:
         merge_adapters(model)
