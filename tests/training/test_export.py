@@ -207,6 +207,21 @@ def test_what_is_shipped_replaces_what_was_there_and_is_verified(run: Path, tmp_
         ship(artefact, shipped)
 
 
+def test_a_new_artefact_keeps_the_first_stage_that_was_there(run: Path, tmp_path: Path) -> None:
+    from training.export import read_run, ship, with_first_stage, write_artefact
+
+    shipped = tmp_path / "shipped"
+    old = with_first_stage(write_artefact(shipped, read_run(run), "int8"), "first.bin", b"one")
+    assert load_artefact(shipped).model == old.model
+    made = write_artefact(tmp_path / "made", read_run(run), "fp32")
+    new = ship(made, shipped)
+    assert (new.manifest.first_stage, (shipped / "first.bin").read_bytes()) == ("first.bin", b"one")
+    assert "first.bin" in new.manifest.files
+    assert new.model not in (old.model, made.model)
+    ship(with_first_stage(made, "first.bin", b"two"), shipped)
+    assert (shipped / "first.bin").read_bytes() == b"two"
+
+
 def test_calibration_leaves_the_rest_of_the_manifest_as_it_is(run: Path, tmp_path: Path) -> None:
     from training.export import calibrated, read_run, write_artefact
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.export.artefacts import calibrated, write_artefact
+from training.export.artefacts import calibrated, with_first_stage, write_artefact
 from training.export.calibrate import Calibration, best_threshold, calibrate, pair_examples
 from training.export.graph import Shape, build
 from training.export.nodes import Precision
@@ -28,5 +28,6 @@ __all__ = [
     "pair_examples",
     "read_run",
     "ship",
+    "with_first_stage",
     "write_artefact",
 ]

@@ -82,6 +82,13 @@ def with_calibration(artefact: Artefact, calibration: Calibration) -> Artefact:
     return _written(artefact.folder, msgspec.structs.replace(artefact.manifest, **calibration._asdict()))
 
 
+def with_first_stage(artefact: Artefact, name: str, content: bytes) -> Artefact:
+    """The same artefact with this first stage (`inference.first_stage`) as its file `name`, hashed in the manifest."""
+    (artefact.folder / name).write_bytes(content)
+    files = artefact.manifest.files | {name: file_hash(artefact.folder / name)}
+    return _written(artefact.folder, msgspec.structs.replace(artefact.manifest, files=files, first_stage=name))
+
+
 def calibrated(artefact: Artefact, sentences: Sequence[Sentence], threads: int = 2) -> Artefact:
     """The artefact with calibration and thresholds fitted on these sentences, which no training has seen."""
     classifier = OnnxClassifier(artefact, threads=threads)

@@ -39,9 +39,9 @@ def command(run: Path, artefact: Path, results: Path, page: Path) -> None:
         card = make_card(loaded, run, measured, command_line(program="vigilia"))
     except FileNotFoundError as error:
         raise ConfigurationError(f"{error.filename}: no such file; `vigilia train evaluate` writes results") from error
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ConfigurationError(f"{results}: not what `vigilia train evaluate` writes ({error})") from error
     except ExportError as error:
         raise ConfigurationError(str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{results}: not what `vigilia train evaluate` writes ({error})") from error
     write_card(card, loaded, page)
     click.echo(f"{loaded.model}: {page}, {loaded.folder / 'card.json'}")
