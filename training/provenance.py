@@ -39,9 +39,20 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def command_line(arguments: Sequence[str] | None = None, program: str = "python -m training.evaluate") -> str:
-    """The command as one would type it; the process's own arguments by default."""
-    return " ".join([program, *map(shlex.quote, sys.argv[1:] if arguments is None else arguments)])
+def command_line(arguments: Sequence[str] | None = None) -> str:
+    """The command of this process as one would type it, without the folder that its program lies in.
+
+    >>> command_line(["/venv/bin/python", "-m", "training.evaluate", "--page"])
+    'python -m training.evaluate --page'
+    >>> command_line(["/venv/bin/python", "/venv/bin/vigilia", "train", "evaluate"])
+    'vigilia train evaluate'
+    """
+    given = list(sys.orig_argv if arguments is None else arguments)
+    if len(given) > 1 and not given[1].startswith("-"):
+        given = [Path(given[1]).name, *given[2:]]
+    else:
+        given[0] = "python"
+    return " ".join(map(shlex.quote, given))
 
 
 def stamp(command: str) -> dict[str, str]:

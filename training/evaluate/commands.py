@@ -28,7 +28,6 @@ def evaluate(
     parts: Sequence[str] = PARTS,
     threads: int = 2,
     share: float = 1.0,
-    command_text: str | None = None,
 ) -> dict[str, Any]:
     """Measure `parts` of an artefact, keep them in `out` beside those already measured of it, and write the page.
 
@@ -45,7 +44,7 @@ def evaluate(
         write_results,
     )
 
-    said = command_line() if command_text is None else command_text
+    said = command_line()
     loaded = load_artefact(artefact)
     measured = read_results(out, loaded.model)
     measured["artefact"] = {"figures": described(loaded)} | stamp(said)
@@ -68,11 +67,11 @@ def evaluate(
     return results
 
 
-def _listed(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+def _listed(value: str) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in value.split(",") if part.strip())
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise click.BadParameter(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        raise click.UsageError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     return parts
 
 
@@ -93,7 +92,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON of all figures; default: results.json beside the page's plots, else in training/runs.",
 )
-@click.option("--parts", default=",".join(PARTS), show_default=True, callback=_listed, help="Which parts to measure.")
+@click.option("--parts", default=",".join(PARTS), show_default=True, help="Which parts to measure.")
 @click.option("--reference", type=FOLDER, help="Artefact of the same weights in float32: what int8 costs.")
 @click.option("--run", type=FOLDER, help="Folder of the run that made the weights: recipe, time, counts of the data.")
 @click.option("--folds", type=FOLDER, help="Folder that `vigilia train folds` wrote.")
@@ -106,7 +105,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 )
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="CPU threads of the model.")
 @click.option("--share", type=click.FloatRange(0.01, 1), default=1.0, help="Share of the documents, to try things out.")
-def command(artefact: Path | None, out: Path | None, page: Path | None, share: float, **given: Any) -> None:
+def command(artefact: Path | None, out: Path | None, page: Path | None, parts: str, share: float, **given: Any) -> None:
     """Measure an artefact and write its results.
 
     Parts measured before, of the same artefact, are kept in --out, each with its command, date, commit and machine:
@@ -123,9 +122,10 @@ def command(artefact: Path | None, out: Path | None, page: Path | None, share: f
         raise click.UsageError("a share of the documents is for trying out: it writes no page")
     if out is None:
         out = (page.with_suffix("") if page else Path("training/runs")) / "results.json"
-    results = evaluate(artefact or shipped_folder(), out=out, page=page, share=share, **given)
+    chosen = _listed(parts)
+    results = evaluate(artefact or shipped_folder(), out=out, page=page, parts=chosen, share=share, **given)
     click.echo(results["model"])
-    for part in given["parts"]:
+    for part in chosen:
         click.echo(part)
         _shown(results["parts"][part]["figures"])
     click.echo(f"all figures: {out}" + (f", page: {page}" if page else ""))

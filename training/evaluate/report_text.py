@@ -34,8 +34,8 @@ NOTES = (
     " annotated adverse events in them. A call on a sentence without any wording that attributes harm (allergy,"
     " adverse, side effect, reaction, due to, caused by, tolerate, ...: `HARM` in `training/evaluate/outside.py`) is a"
     " false alarm; a call on one with such words may be right, and nobody judged which. *With a false pair*: sentences"
-    " in which a drug-effect pair is counted. Test: the validation and test files; the training files may have been read,"
-    " unlabelled, when a teacher was distilled.",
+    " in which a drug-effect pair is counted. Test: the validation and test files; the training files may have been"
+    " read, unlabelled, when a teacher was distilled.",
     "",
     'A sentence is of the first kind that fits. Allergy: in an allergy section, or it says "allerg...". History: in a'
     " section of past medical, surgical, family, social or gynaecological history or immunisations (not of the present"
