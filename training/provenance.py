@@ -39,14 +39,20 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def command_line(arguments: Sequence[str] | None = None) -> str:
+def command_line(arguments: Sequence[str] | None = None, program: str | None = None) -> str:
     """The command of this process as one would type it, without the folder that its program lies in.
+
+    With `program`, that name and the arguments (by default the process's) that follow it.
 
     >>> command_line(["/venv/bin/python", "-m", "training.evaluate", "--page"])
     'python -m training.evaluate --page'
-    >>> command_line(["/venv/bin/python", "/venv/bin/vigilia", "train", "evaluate"])
+    >>> command_line(["/venv/bin/vigilia-python", "/venv/bin/vigilia", "train", "evaluate"])
     'vigilia train evaluate'
+    >>> command_line(["--page"], "python -m training.evaluate")
+    'python -m training.evaluate --page'
     """
+    if program is not None:
+        return " ".join([program, *map(shlex.quote, sys.argv[1:] if arguments is None else arguments)])
     given = list(sys.orig_argv if arguments is None else arguments)
     if len(given) > 1 and not given[1].startswith("-"):
         given = [Path(given[1]).name, *given[2:]]
