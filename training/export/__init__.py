@@ -7,7 +7,7 @@ from training.export.calibrate import Calibration, best_threshold, calibrate, pa
 from training.export.graph import Shape, build
 from training.export.nodes import Precision
 from training.export.parity import Parity, ParityError
-from training.export.run import development_of, export, export_run, ship
+from training.export.run import development_of, export_run, ship
 from training.export.weights import ExportError, Trained, read_run
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "calibrate",
     "calibrated",
     "development_of",
-    "export",
     "export_run",
     "pair_examples",
     "read_run",

@@ -21,6 +21,16 @@ CORPORA: dict[str, dict[str, str]] = {
         "text": "sentences of patients' posts on four psychiatric drugs",
         "licence": "CC BY 4.0; Zolnoori et al., Data in Brief 2019;24:103838",
     },
+    "phee_v2": {
+        "name": "PHEE V2",
+        "text": "sentences of PubMed abstracts with adverse or therapeutic events",
+        "licence": "MIT; Sun et al., EACL 2024",
+    },
+    "ncbi_disease": {
+        "name": "NCBI Disease",
+        "text": "PubMed abstracts with marked diseases",
+        "licence": "public domain; Dogan et al., J Biomed Inform 2014;47:1-10",
+    },
 }
 
 INTENDED = [
@@ -49,14 +59,26 @@ LIMITS = [
 ]
 
 
+UNLABELLED = {
+    "name": "Sentences that only the teachers labelled",
+    "text": "VAERS narratives, training files of MTS-Dialog and ACI-Bench, PHEE, NCBI Disease; about a quarter each",
+    "licence": "public domain; CC BY 4.0 (Ben Abacha et al. 2023, Yim et al. 2023); MIT; public domain",
+}
+OWN = {"name": "the user's own files", "text": "labelled sentences", "licence": "the user's own matter"}
+
+
 def corpora_of(recipe: dict[str, Any]) -> list[dict[str, Any]]:
-    """The corpora whose files a run read, with the SHA-256 of each file; a run without record read the two above."""
+    """The corpora whose files a run read, with the SHA-256 of each file; a run without record read the first two.
+
+    Of the user's own files only the names are told, not where they lie.
+    """
     files: dict[str, str] = recipe.get("data") or {}
-    folders = dict.fromkeys(name.partition("/")[0] for name in files) if files else dict.fromkeys(CORPORA)
-    return [
-        {
-            **CORPORA.get(folder, {"name": folder, "text": "the user's own", "licence": "the user's own matter"}),
-            "files": {name: digest for name, digest in files.items() if name.partition("/")[0] == folder},
-        }
-        for folder in folders
-    ]
+    found: list[dict[str, Any]] = []
+    if not files:
+        found = [{**CORPORA[name], "files": {}} for name in ("ade_corpus_v2", "psytar")]
+    for folder, about in CORPORA.items():
+        inside = {name: digest for name, digest in files.items() if name.partition("/")[0] == folder}
+        found += [{**about, "files": inside}] if inside else []
+    others = {name.rpartition("/")[2]: d for name, d in files.items() if name.partition("/")[0] not in CORPORA}
+    found += [{**OWN, "files": others}] if others else []
+    return [*found, {**UNLABELLED, "files": {}}] if recipe.get("unlabelled") else found

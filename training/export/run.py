@@ -82,10 +82,3 @@ def _first_stage_in(folder: Path) -> tuple[str, bytes] | None:
     except WrongModel:
         return None
     return (name, (folder / name).read_bytes()) if name is not None else None
-
-
-def export(run: Path, data: Path, shipped: Path, threads: int = 2) -> tuple[Artefact, Artefact]:
-    """(float32 artefact in the run's folder, shipped int8 artefact), calibrated on the run's development fold."""
-    development = development_of(read_run(run), data)
-    made = export_run(run, development, (REFERENCE, SHIPPED), threads)
-    return made[REFERENCE], ship(made[SHIPPED], shipped)
