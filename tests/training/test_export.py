@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from inference.artefact import load_artefact
 from inference.onnx import OUTPUTS, OnnxClassifier
-from streams.errors import WrongModel
+from streams.errors import ConfigurationError, WrongModel
+from tests.training import tiny
 from training.data import Sentence
 
 torch = pytest.importorskip("torch", reason="no torch: training needs the extra `train`")
@@ -231,3 +233,40 @@ def test_calibration_leaves_the_rest_of_the_manifest_as_it_is(run: Path, tmp_pat
     old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
     assert {key for key in old if old[key] != new[key]} <= fitted
     assert before.sentence != after.sentence
+
+
+def exported(run: Path, data: Path, shipped: Path, *options: str) -> str:
+    from training.export.command import command
+
+    given = ["--run", str(run), "--data", str(data), "--shipped", str(shipped), "--threads", "1", *options]
+    result = CliRunner().invoke(command, given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_ships_int8_and_leaves_every_precision_in_the_run(run: Path, tmp_path: Path) -> None:
+    data, shipped = tiny.data_folder(tmp_path / "data", 400), tmp_path / "shipped"
+    said = exported(run, data, shipped)
+    made = load_artefact(shipped)
+    assert made.model in said.splitlines()[-1]
+    assert made.model == load_artefact(run / "int8" / "adverse_event").model
+    assert made.manifest.conformal is not None
+    assert load_artefact(run / "fp32" / "adverse_event").manifest.trained["precision"] == "fp32"
+    exported(run, data, tmp_path / "none", "--precision", "fp16", "--no-ship")
+    assert load_artefact(run / "fp16" / "adverse_event")
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_export_that_fails_leaves_what_is_shipped_alone(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.export import parity
+
+    data, shipped = tiny.data_folder(tmp_path / "data", 400), tmp_path / "shipped"
+    (shipped / "1").mkdir(parents=True)
+    monkeypatch.setitem(parity.TOLERANCES, "int8", parity.Tolerance(0.0, 0.0, 1.0))
+    with pytest.raises(ConfigurationError, match="the int8 graph is not the model that was trained"):
+        exported(run, data, shipped)
+    with pytest.raises(ConfigurationError, match="add --precision int8, or --no-ship"):
+        exported(run, data, shipped, "--precision", "fp16")
+    assert [path.name for path in shipped.iterdir()] == ["1"]

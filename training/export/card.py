@@ -90,7 +90,7 @@ def make_card(artefact: Artefact, run: Path, results: Mapping[str, Any], command
             "development_fold": int(manifest.trained["development_fold"]),
             "rule": "SHA-256 of seed and document id, modulo the number of folds",
         },
-        recipe={key: value for key, value in recipe.items() if key not in ("data", "sentences", "versions")},
+        recipe=_public(recipe),
         sentences=recipe.get("sentences") or counts,
         fit_seconds=seconds,
         parity={p: msgspec.to_builtins(found) for p in (REFERENCE, SHIPPED) if (found := read_parity(run, p))},
@@ -106,6 +106,13 @@ def write_card(card: Card, artefact: Artefact, page: Path) -> None:
     (artefact.folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(page_of(card)) + "\n", encoding="utf-8")
+
+
+def _public(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without what is told elsewhere, and without the paths of whoever ran it."""
+    kept = {key: value for key, value in recipe.items() if key not in ("data", "sentences", "versions", "own")}
+    teachers = kept.get("teachers") or {}
+    return kept | {"teachers": {Path(path).name: digest for path, digest in teachers.items()}}
 
 
 def _lean(value: Any) -> Any:
