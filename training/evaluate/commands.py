@@ -12,7 +12,7 @@ from training.provenance import command_line, stamp
 
 __all__ = ["command", "evaluate"]
 
-PARTS = ("development", "calibration", "psytar", "notes", "robustness", "subgroups", "baselines")
+PARTS = ("development", "calibration", "psytar", "phee", "notes", "robustness", "subgroups", "baselines")
 PAGE = Path("docs/results/model.md")
 
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from inference.artefact import Artefact
 from inference.onnx import OnnxClassifier, Raw
-from training.data import Sentence, Split, fold_of, load_ade, split_ade, split_psytar
+from training.data import Sentence, Split, fold_of, load_ade, load_ncbi, load_phee, split_ade, split_psytar
 from training.evaluate.baselines import baseline_figures
 from training.evaluate.calibration import calibration_figures, reliability, scalings
 from training.evaluate.development import Measured, curve, sentence_figures, span_figures
-from training.evaluate.outside import calibration_of, psytar_figures, read_notes
+from training.evaluate.outside import calibration_of, load_phee_fold, phee_figures, psytar_figures, read_notes
 from training.evaluate.robustness import robustness_figures
 from training.evaluate.subgroups import subgroup_figures
 from training.provenance import size_mb, stamp
@@ -48,6 +48,11 @@ class Bench:
         """What the model says, uncalibrated."""
         return self.classifier.raw(texts)
 
+    @property
+    def fold(self) -> int:
+        """The fold whose documents the artefact was not trained on."""
+        return int(self.artefact.manifest.trained.get("development_fold", 0))
+
     def _sampled(self, split: Split) -> Split:
         kept = [s for s in split.development if fold_of(s.document, SAMPLE_SEED, 100) < 100 * self.share]
         return Split(split.training, kept, split.removed)
@@ -55,8 +60,7 @@ class Bench:
     @cached_property
     def ade(self) -> Split:
         """ADE-Corpus-V2 without the artefact's development fold, and that fold."""
-        fold = int(self.artefact.manifest.trained.get("development_fold", 0))
-        return self._sampled(split_ade(load_ade(self.data / "ade_corpus_v2"), fold))
+        return self._sampled(split_ade(load_ade(self.data / "ade_corpus_v2"), self.fold))
 
     @cached_property
     def psytar(self) -> Split:
@@ -69,9 +73,22 @@ class Bench:
         return self.read([s.text for s in self.psytar.development])
 
     @cached_property
+    def phee(self) -> Measured:
+        """PHEE's sentences of the development fold's documents, judged as that fold is."""
+        sentences = load_phee_fold(self.data, self.fold, self.ade.training)
+        sentences = self._sampled(Split([], sentences)).development
+        return Measured.of(sentences, self.read([s.text for s in sentences]), self.development.cross_fit)
+
+    @cached_property
     def training(self) -> list[Sentence]:
         """What the artefact was trained on, of both corpora."""
         return self.ade.training + self.psytar.training
+
+    @cached_property
+    def unlabelled(self) -> list[Sentence]:
+        """Sentences of the other corpora that a distillation may have read."""
+        further = load_phee(self.data / "phee_v2") + load_ncbi(self.data / "ncbi_disease")
+        return [s for s in further if fold_of(s.document) != self.fold]
 
     @cached_property
     def development(self) -> Measured:
@@ -102,24 +119,30 @@ def _psytar(bench: Bench) -> Any:
     return psytar_figures(bench.psytar.development, bench.psytar_raws, calibration_of(bench.artefact))
 
 
+def _phee(bench: Bench) -> Any:
+    """PHEE's F1 and ranking; `average precision` hangs on PHEE's own share of positives."""
+    return phee_figures(bench.phee)
+
+
 def _notes(bench: Bench) -> Any:
     return read_notes(bench.data, bench.read, calibration_of(bench.artefact), bench.share)
 
 
 def _robustness(bench: Bench) -> Any:
-    return robustness_figures(bench.development, bench.read, bench.data, bench.training)
+    return robustness_figures(bench.development, bench.read, bench.data, bench.training + bench.unlabelled)
 
 
 def _subgroups(bench: Bench) -> Any:
-    """Groups of the development fold; and it against PsyTAR, which the shipped calibration judges."""
+    """Groups of the development fold; and it against PHEE and PsyTAR, which the shipped calibration judges."""
     here = bench.development
     patients = bench.psytar.development
     shipped = calibration_of(bench.artefact)
     theirs = np.array([shipped.sentence.probability(raw.logit) for raw in bench.psytar_raws])
+    phee = bench.phee
     return subgroup_figures(here.sentences, here.probabilities, here.thresholds) + subgroup_figures(
-        [*here.sentences, *patients],
-        np.concatenate([here.probabilities, theirs]),
-        np.concatenate([here.thresholds, np.full(len(patients), shipped.threshold)]),
+        [*here.sentences, *phee.sentences, *patients],
+        np.concatenate([here.probabilities, phee.probabilities, theirs]),
+        np.concatenate([here.thresholds, phee.thresholds, np.full(len(patients), shipped.threshold)]),
         ("source",),
     )
 
@@ -132,6 +155,7 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "development": _development,
     "calibration": _calibration,
     "psytar": _psytar,
+    "phee": _phee,
     "notes": _notes,
     "robustness": _robustness,
     "subgroups": _subgroups,

@@ -1,6 +1,7 @@
 """Out of domain: patients' posts (PsyTAR), and clinical notes in which nobody annotated adverse events.
 
-Everything here is judged by the artefact's own calibration and thresholds, fitted on abstracts: what a user gets.
+Both are judged by the artefact's own calibration and thresholds, fitted on abstracts: what a user gets. PHEE is another
+team's reading of case reports, 88% of them ADE-Corpus's; its sentences of the development fold are judged as that is.
 
 Notes (MTS-Dialog sections, ACI-Bench notes) have no labels, so a call is a false alarm only where the sentence has no
 wording that attributes harm to anything (`HARM`); calls on other sentences are counted apart and judged by nobody. The
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +31,8 @@ import numpy as np
 from inference.artefact import Artefact
 from inference.onnx import Raw
 from streams.assess.sentences import sentences_of
-from training.data import Sentence, normal_form
-from training.evaluate.development import Figures, Reader, pairs_above
+from training.data import Sentence, deduplicate, fold_of, load_phee, normal_form
+from training.evaluate.development import Figures, Measured, Reader, pairs_above, sentence_figures
 from training.evaluate.metrics import Resampling, auroc, average_precision, documents_of, f1s, sentence_hits
 from training.export.calibrate import Calibration
 
@@ -78,6 +79,22 @@ def psytar_figures(sentences: Sequence[Sentence], raws: Sequence[Raw], calibrati
         "PsyTAR AUROC": everyone.of_ranking(probabilities, labels, auroc),
         "PsyTAR average precision": everyone.of_ranking(probabilities, labels, average_precision),
     }
+
+
+# ---------------------------------------------------------------- PHEE
+
+
+def load_phee_fold(data: Path, fold: int, known: Iterable[Sentence]) -> list[Sentence]:
+    """PHEE's sentences of one fold's documents, without those that occur word for word among `known` (training)."""
+    read = {normal_form(s.text) for s in known}
+    held = [s for s in load_phee(data / "phee_v2") if fold_of(s.document) == fold and normal_form(s.text) not in read]
+    return deduplicate(held)[0]
+
+
+def phee_figures(measured: Measured) -> Figures:
+    """Adverse events against therapeutic effects: PHEE holds no sentence without one of the two."""
+    figures = sentence_figures(measured)
+    return {name.replace("sentence", "PHEE").replace("AUROC", "PHEE AUROC"): value for name, value in figures.items()}
 
 
 # ---------------------------------------------------------------- notes

@@ -63,6 +63,7 @@ def headline(parts: dict[str, Any]) -> dict[str, Any]:
     rows = {**_figures(parts, "development")}
     rows |= {name: platt[name] for name in ("ECE", "Brier") if name in platt}
     rows |= _figures(parts, "psytar")
+    rows |= {name: value for name, value in _figures(parts, "phee").items() if name.startswith("PHEE")}
     return {name: value for name, value in rows.items() if name not in ("curve", "counts")}
 
 
