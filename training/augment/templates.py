@@ -82,7 +82,9 @@ def read_skeletons(path: Path) -> list[Skeleton]:
 def _fault(text: str) -> str:
     """Why a skeleton's text can't be grown, or an empty string."""
     left = text
-    while _BRANCH.search(left):
+    while branch := _BRANCH.search(left):
+        if any(part.count("{") != part.count("}") for part in (branch[1] or branch[2] or "").split("|")):
+            return f"a slot is cut by {branch[0]!r}"
         left = _BRANCH.sub(lambda branch: (branch[1] or branch[2] or "").replace("|", " "), left)
     unknown = {match[2] for match in _SLOT.finditer(left)} - _KNOWN
     if unknown:
