@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from streams.errors import ConfigurationError
+from training.data import CorpusError
 from training.provenance import command_line, stamp
 
 __all__ = ["command", "evaluate"]
@@ -25,6 +27,7 @@ def evaluate(
     run: Path | None = None,
     page: Path | None = None,
     folds: Path | None = None,
+    own: Sequence[Path] = (),
     parts: Sequence[str] = PARTS,
     threads: int = 2,
     share: float = 1.0,
@@ -48,7 +51,15 @@ def evaluate(
     loaded = load_artefact(artefact)
     measured = read_results(out, loaded.model)
     measured["artefact"] = {"figures": described(loaded)} | stamp(said)
-    measured |= measure(Bench(loaded, data, threads, share), parts, said)
+    bench = Bench(loaded, data, threads, share)
+    measured |= measure(bench, parts, said)
+    if own:
+        from training.evaluate.own import own_figures
+
+        try:
+            measured["own"] = {"figures": own_figures(bench, own)} | stamp(said)
+        except CorpusError as error:
+            raise ConfigurationError(str(error)) from error
     if reference is not None:
         measured["reference"] = measure(Bench(load_artefact(reference), data, threads, share), COMPARED, said)
     if run is not None:
@@ -97,6 +108,12 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--run", type=FOLDER, help="Folder of the run that made the weights: recipe, time, counts of the data.")
 @click.option("--folds", type=FOLDER, help="Folder that `vigilia train folds` wrote.")
 @click.option(
+    "--own",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Your labelled sentences: measure on the documents of them that the run held out.",
+)
+@click.option(
     "--page",
     type=click.Path(path_type=Path, dir_okay=False),
     is_flag=False,
@@ -115,6 +132,7 @@ def command(artefact: Path | None, out: Path | None, page: Path | None, parts: s
     Examples:
       vigilia train evaluate --page
       vigilia train evaluate --artefact training/runs/latest/fp32/adverse_event --parts development
+      vigilia train evaluate --artefact models/adverse_event --own notes.jsonl --parts ''
     """
     from inference.artefact import shipped_folder
 
@@ -125,7 +143,7 @@ def command(artefact: Path | None, out: Path | None, page: Path | None, parts: s
     chosen = _listed(parts)
     results = evaluate(artefact or shipped_folder(), out=out, page=page, parts=chosen, share=share, **given)
     click.echo(results["model"])
-    for part in chosen:
+    for part in (*chosen, *(("own",) if given["own"] else ())):
         click.echo(part)
         _shown(results["parts"][part]["figures"])
     click.echo(f"all figures: {out}" + (f", page: {page}" if page else ""))

@@ -25,7 +25,6 @@ class Log:
         self._start = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._seen = 0
 
     def __call__(self, event: str, **values: float | int | str) -> None:
         """Write one record."""
@@ -49,7 +48,6 @@ class Log:
         """One step was made; every 50th is recorded with the mean loss since the last record."""
         recent = losses[-STEPS_A_RECORD:]
         mean = sum(recent) / len(recent)
-        self._seen += 1
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, note=f"loss {mean:.3f}")
         if step % STEPS_A_RECORD == 0 or step == steps:

@@ -105,6 +105,8 @@ class Trainer:
         position = self.position
         self._optimiser = optimiser_for(self.model, stage, self.recipe)
         self._take_restored()
+        if position.step == 0:  # whatever drew numbers before (a teacher's random start) makes no difference
+            torch.manual_seed(self.recipe.seed + position.stage)
         batches = -(-len(items) // self.recipe.batch)
         each = -(-batches // self.recipe.accumulate)
         steps = stage.epochs * each
