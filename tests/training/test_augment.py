@@ -280,6 +280,15 @@ def test_names_kept_for_the_robustness_test_are_not_taken_from_lists(
     assert not [name for name in kept if kept_for_testing(name)]
 
 
+def test_where_nothing_is_marked_everyday_names_serve_and_diseases_are_no_effects() -> None:
+    bare = names_of(
+        [Sentence("It was a Tuesday.", "n1", "own", False), Sentence("gout", "n2", "ncbi", False, (), ((0, 4),))]
+    )
+    assert set(bare.drugs) <= set(COMMON_DRUGS)
+    assert bare.effects == CLINICAL_EFFECTS
+    assert len(augmented([Sentence("Rash.", "n1", "own", True)] * 40, random.Random(0), share=1.0, names=bare)) > 10
+
+
 def test_kinds_can_be_chosen_and_an_unknown_one_is_refused(training: list[Sentence]) -> None:
     some = training[:2000]
     chosen = augmented(some, random.Random(0), share=0.05, kinds={"negation": 1.0})

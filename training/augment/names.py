@@ -69,18 +69,19 @@ def is_plural(name: str) -> bool:
 def names_of(sentences: Iterable[Sentence], data: Path | None = None) -> Names:
     """Names annotated in `sentences` (give training documents only) and, with the data folder, vocabularies' names.
 
-    Raises CorpusError where a vocabulary lacks its columns; ValueError where no sentence marks a drug and an effect.
+    Effects come from positive sentences: what others mark is a disease. Where nothing is marked, everyday names serve.
+    Raises CorpusError where a vocabulary lacks its columns.
     """
     drugs: set[str] = set()
     effects: set[str] = set()
     for sentence in sentences:
         drugs.update(sentence.text[start:end] for start, end in sentence.drugs)
-        effects.update(sentence.text[start:end] for start, end in sentence.effects)
-    good_drugs = _distinct(name for name in drugs if re.fullmatch(r"[A-Za-z][\w-]{2,}(?: [a-z][\w-]+)?", name))
+        if sentence.positive:
+            effects.update(sentence.text[start:end] for start, end in sentence.effects)
+    usable = (name for name in drugs if re.fullmatch(r"[A-Za-z][\w-]{2,}(?: [a-z][\w-]+)?", name))
+    good_drugs = _distinct(usable) or _COMMON
     words = {word.casefold() for name in good_drugs for word in name.split()}
-    good_effects = _distinct(_lowered(name) for name in effects if _usable(name, words))
-    if not good_drugs or not good_effects:
-        raise ValueError("no sentence with a marked drug and effect to take names from")
+    good_effects = _distinct(_lowered(name) for name in effects if _usable(name, words)) or CLINICAL_EFFECTS
     if data is None:
         return Names(good_drugs, good_effects)
     return Names(good_drugs, good_effects, _vocabulary_drugs(data), _vocabulary_effects(data))
