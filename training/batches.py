@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from inference.decoding import LABELS, Words, label_words, words_of
+from inference.decoding import LABELS, Words, label_words, words_inside, words_of
 from training.data import Sentence
 
 UNLABELLED = "unlabelled:"
@@ -99,8 +99,7 @@ def first_pieces(words: Words, span: tuple[int, int]) -> tuple[int, ...]:
     >>> first_pieces(Words([1, 3], [(0, 7), (8, 12)]), (8, 12))
     (3,)
     """
-    start, end = span
-    return tuple(p for p, (a, b) in zip(words.first_piece, words.ranges, strict=True) if a < end and b > start)
+    return tuple(words.first_piece[i] for i in words_inside(words.ranges, span))
 
 
 def _pairs(sentence: Sentence, words: Words) -> tuple[PairTarget, ...]:

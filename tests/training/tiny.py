@@ -11,13 +11,14 @@ from training.data import Sentence
 
 DRUGS = ["aspirin", "lithium", "warfarin", "naproxen"]
 EFFECTS = ["rash", "tremor", "liver failure", "fever"]
-DAYS = [str(number) for number in range(40)]
+DAYS = [str(number) for number in range(30)]
 WORDS = [
     *DRUGS,
     *("rash", "tremor", "liver", "failure", "fever", "after", "gave", "him", "a", "he", "took", "daily", "."),
     *("not", "but", "for", "days", ","),
     *DAYS,
 ]
+UNUSED = [f"unused{number}" for number in range(40)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -49,7 +50,7 @@ def tokenizer_json(pieces: list[str] | None = None) -> str:
     """A WordPiece tokenizer of BERT's kind over the corpus's words."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    pieces = pieces or [*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyz", "##s"]
+    pieces = list(dict.fromkeys(pieces or [*SPECIAL, *WORDS, *"abcdefghijklmnopqrstuvwxyz", "##s", *UNUSED]))
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

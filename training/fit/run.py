@@ -104,7 +104,7 @@ def _prepared(
     if recipe.vocabulary:
         path = out / "tokenizer.json"
         path.write_text(_cut(model, base / "tokenizer.json", recipe, material), encoding="utf-8")
-        log("vocabulary", pieces=recipe.vocabulary)
+        log("vocabulary", pieces=Tokenizer.from_file(str(path)).get_vocab_size())
     freeze(model, recipe.freeze_layers)
     if recipe.lora_rank:
         add_adapters(model, recipe.lora_rank)
