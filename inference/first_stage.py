@@ -28,8 +28,9 @@ from inference.artefact import Artefact
 from inference.classifier import Classifier, Reading
 from streams.errors import WrongModel
 
-__all__ = ["FirstStage", "Header", "Screened", "buckets", "first_stage_of"]
+__all__ = ["FILE", "FirstStage", "Header", "Screened", "buckets", "first_stage_of"]
 
+FILE = "first_stage.bin"  # its name in an artefact
 FORMAT = 1
 MOST_WORDS = 50_000  # whose sums are remembered
 LONGEST_WORD = 40  # characters of it that are looked at
@@ -113,9 +114,9 @@ class FirstStage:
         except (msgspec.MsgspecError, ValueError) as error:
             raise WrongModel(f"{path}: {error}") from error
 
-    def save(self, path: Path) -> None:
-        """Write a file that `load` reads."""
-        path.write_bytes(msgspec.json.encode(self.header) + b"\n" + self._weights.tobytes())
+    def encoded(self) -> bytes:
+        """The file that `load` reads."""
+        return msgspec.json.encode(self.header) + b"\n" + self._weights.tobytes()
 
     def score(self, sentence: str) -> int:
         """The larger, the more like an adverse event: the weights' sum over the root of their number, squared.

@@ -14,12 +14,13 @@ __all__ = ["COMMANDS", "command"]
 COMMANDS: dict[str, Entry] = {
     "fit": Entry("training.fit.command", "Fine-tune a base model by a recipe."),
     "export": Entry("training.export.command", "Turn a run's weights into the artefact that is served."),
+    "first-stage": Entry("training.first_stage_command", "Train what spares the model hopeless sentences."),
     "evaluate": Entry("training.evaluate.commands", "Measure an artefact and write its results."),
     "folds": Entry("training.evaluate.folds_command", "Fit and measure on each of the ten folds."),
     "challenge": Entry("training.challenge.command", "Score a model on sentences that turn on what is asserted."),
     "card": Entry("training.export.card_command", "Write the model card from a run and its results."),
 }
-NEED_TORCH = ("fit", "export", "folds")  # the others read an artefact
+NEED_TORCH = ("fit", "export", "first-stage", "folds")  # the others read an artefact
 
 
 class TrainGroup(LazyGroup):

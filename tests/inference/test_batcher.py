@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.batcher import MicroBatcher, estimated_pieces
+from inference.cache import SentenceCache
 from inference.classifier import Classifier, Reading
+from inference.first_stage import FirstStage, Header
 from streams.errors import Overloaded, PoisonInput, Unavailable
 
 
@@ -38,7 +41,7 @@ class Lengths:
     def close(self) -> None: ...
 
 
-def run(classifier: Lengths, body: Callable[[MicroBatcher], Awaitable[None]], **limits: int) -> None:
+def run(classifier: Lengths, body: Callable[[MicroBatcher], Awaitable[None]], **limits: Any) -> None:
     async def main() -> None:
         async with MicroBatcher(classifier, **{"lanes": 1, **limits}) as batcher:
             await asyncio.wait_for(body(batcher), 30)
@@ -241,3 +244,161 @@ def test_no_sentences_need_no_classifier() -> None:
     classifier = Lengths()
     run(classifier, body)
     assert classifier.calls == []
+
+
+# ---------------------------------------------------------------- batches by length
+
+
+def asked_while_busy(sentences: Sequence[str], **limits: Any) -> list[list[str]]:
+    """The batches in which sentences, each a request of its own, are read that came while the classifier was busy."""
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        tasks = []
+        for sentence in sentences:
+            tasks.append(asyncio.create_task(batcher.classify([sentence])))
+            await asyncio.sleep(0)
+        await until(lambda: batcher.queued == len(sentences))
+        classifier.gate.set()
+        await asyncio.gather(first, *tasks)
+
+    run(classifier, body, **limits)
+    return classifier.calls[1:]
+
+
+def test_a_batch_holds_sentences_of_about_one_length_and_begins_with_the_oldest() -> None:
+    short, long = [f"{n:02}" + "s" * 20 for n in range(8)], [f"{n:02}" + "l" * 200 for n in range(8)]
+    mixed = [sentence for pair in zip(short, long, strict=True) for sentence in pair]
+    budget = 4 * estimated_pieces(long[0])
+    calls = asked_while_busy(mixed, pieces=budget)
+    # Eight times 8 pieces leave room for two of 56.
+    assert calls == [short + long[:2], long[2:6], long[6:]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.integers(8, 400))
+def test_every_batch_takes_the_oldest_and_of_one_length_the_older_first(lengths: list[int], budget: int) -> None:
+    sentences = [f"{n:03}" + "x" * length for n, length in enumerate(lengths)]
+    waiting = list(sentences)
+    for call in asked_while_busy(sentences, pieces=budget):
+        assert waiting[0] in call  # so nobody waits for more batches than sentences were before him
+        for sentence in call:
+            alike = [s for s in waiting if estimated_pieces(s) == estimated_pieces(sentence)]
+            assert alike[0] == sentence
+            waiting.remove(sentence)
+        assert len(call) == 1 or sum(map(estimated_pieces, call)) <= budget
+    assert waiting == []
+
+
+def test_a_stream_of_short_sentences_does_not_keep_a_long_one_waiting() -> None:
+    sentences = [f"{n:03} short" for n in range(30)]
+    sentences.insert(3, "003 long " + "x" * 500)
+    calls = asked_while_busy(sentences, pieces=4 * estimated_pieces(sentences[0]))
+    assert next(n for n, call in enumerate(calls) if sentences[3] in call) == 1
+
+
+def test_what_waits_together_within_the_budget_is_read_together_whatever_its_length() -> None:
+    assert len(asked_while_busy(["a", "b" * 300, "c" * 90], pieces=2048)) == 1
+
+
+# ---------------------------------------------------------------- what need not be computed
+
+
+def test_with_a_cache_a_sentence_is_read_once_and_everybody_gets_its_reading() -> None:
+    classifier, cache = Lengths(), SentenceCache(100)
+
+    async def body(batcher: MicroBatcher) -> None:
+        requests = [["same", "same", f"other {n}"] for n in range(20)]
+        answers = await asyncio.gather(*(batcher.classify(request) for request in requests))
+        again = await batcher.classify(["same", "other 3"])
+        assert [[r.probability for r in a] for a in answers] == [[float(len(s)) for s in r] for r in requests]
+        assert [r.probability for r in again] == [4.0, 7.0]
+
+    run(classifier, body, cache=cache)
+    asked = [sentence for call in classifier.calls for sentence in call]
+    assert sorted(asked) == sorted(["same", *(f"other {n}" for n in range(20))])
+
+
+def test_without_a_cache_every_sentence_is_read_as_often_as_it_is_asked() -> None:
+    classifier = Lengths()
+
+    async def body(batcher: MicroBatcher) -> None:
+        assert len(await batcher.classify(["same"] * 5)) == 5
+
+    run(classifier, body)
+    assert sum(map(len, classifier.calls)) == 5
+
+
+def test_an_error_is_not_remembered() -> None:
+    classifier = Lengths()
+    classifier.error = Overloaded("no room")
+
+    async def body(batcher: MicroBatcher) -> None:
+        with pytest.raises(Overloaded):
+            await batcher.classify(["a"])
+        classifier.error = None
+        assert [r.probability for r in await batcher.classify(["a"])] == [1.0]
+
+    run(classifier, body, cache=SentenceCache(10))
+
+
+def test_a_poisoned_sentence_fails_everybody_who_waits_for_it_and_nobody_else() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        tasks = [asyncio.create_task(batcher.classify(r)) for r in (["poison", "x"], ["x", "y"], ["poison"])]
+        await until(lambda: batcher.queued == 3)
+        classifier.gate.set()
+        answers = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert [isinstance(answer, PoisonInput) for answer in answers] == [False, True, False, True]
+
+    run(classifier, body, cache=SentenceCache(10))
+
+
+def test_a_sentence_that_is_shared_survives_the_first_caller() -> None:
+    classifier = Lengths()
+    classifier.gate.clear()
+
+    async def body(batcher: MicroBatcher) -> None:
+        first = await occupied(classifier, batcher)
+        gone = asyncio.create_task(batcher.classify(["shared"]))
+        await until(lambda: batcher.queued == 1)
+        stays = asyncio.create_task(batcher.classify(["shared"]))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.sleep(0)
+        classifier.gate.set()
+        await first
+        assert [r.probability for r in await stays] == [6.0]
+
+    run(classifier, body, cache=SentenceCache(10))
+
+
+def test_a_spared_sentence_never_reaches_the_classifier_nor_the_queue() -> None:
+    nothing = FirstStage(Header(1, 4, 1, 0.01, {}), bytes(16))  # every score is 0
+    classifier = Lengths()
+
+    async def body(batcher: MicroBatcher) -> None:
+        assert await batcher.classify(["a", "b"]) == [Reading(0.01), Reading(0.01)]
+        assert (batcher.spared, batcher.sentences) == (2, 0)
+
+    run(classifier, body, first_stage=nothing)
+    assert classifier.calls == []
+
+
+def test_spared_remembered_and_read_sentences_come_back_in_their_places() -> None:
+    weights = bytearray(1 << 10)
+    stage = FirstStage(Header(1, 10, -1, 0.01, {}), bytes(weights))
+    classifier, cache = Lengths(), SentenceCache(10)
+    cache.put("cached", Reading(0.77))
+
+    async def body(batcher: MicroBatcher) -> None:
+        answer = await batcher.classify(["read it", "cached", "read"])
+        assert [r.probability for r in answer] == [7.0, 0.77, 4.0]
+
+    run(classifier, body, cache=cache, first_stage=stage)
+    assert classifier.calls == [["read it", "read"]]

@@ -1,0 +1,220 @@
+"""The first stage: integers, one sentence at a time, and what it spares is said plainly."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.artefact import MANIFEST, file_hash, load_artefact, shipped_folder
+from inference.classifier import Classifier, Reading
+from inference.first_stage import FirstStage, Header, Screened, buckets, first_stage_of, words
+from streams.errors import WrongModel
+
+BITS = 10
+SENTENCES = [
+    "Severe rash two days after starting amoxicillin 500 mg.",
+    "The patient is a 54-year-old man who lives with his wife.",
+    "He developed hepatitis on ketoconazole; it was stopped.",
+    "Lungs are clear.",
+    "",
+    "!!!",
+    "ÉTAT fébrile – 39,5 °C",
+    "x" * 3000,
+]
+
+
+def random_stage(seed: int = 1, threshold: int = 0) -> FirstStage:
+    weights = random.Random(seed).randbytes(1 << BITS)
+    return FirstStage(Header(1, BITS, threshold, 0.0125, {"on": "nothing"}), weights)
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_the_score_is_the_squared_sum_of_its_buckets_over_their_number(sentence: str) -> None:
+    """Recounted from `buckets`, which is what training sees, without the memory of words."""
+    weights = random.Random(1).randbytes(1 << BITS)
+    found = [weights[bucket] - 256 * (weights[bucket] > 127) for bucket in buckets(sentence, BITS)]
+    expected = math.floor(sum(found) * abs(sum(found)) / len(found))
+    stage = random_stage()
+    assert stage.score(sentence) == expected
+    assert stage.score(sentence) == expected  # and again, from memory
+
+
+def test_the_buckets_of_a_word_are_those_counted_by_hand() -> None:
+    mask = (1 << BITS) - 1
+    hashed = zlib.crc32(b"rash")
+    strings = ["<ra", "ras", "ash", "sh>", "<ras", "rash", "ash>", "<rash", "rash>"]
+    own = [hashed & mask] + [zlib.crc32(part.encode(), len(part)) & mask for part in strings]
+    pairs = [((1 * 0x9E3779B1 + hashed) >> 7) & mask, ((hashed * 0x9E3779B1 + 2) >> 7) & mask]
+    assert sorted(buckets("Rash", BITS)) == sorted(own + pairs)
+
+
+def test_words_are_letters_digits_and_marks() -> None:
+    assert words("Rash: 2x/day (IgE-mediated)") == ["rash", ":", "0", "x", "/", "day", "(", "ige", "-", "mediated", ")"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_a_score_depends_on_its_sentence_alone_in_any_order_and_company(
+    sentences: list[str], chance: random.Random
+) -> None:
+    stage = random_stage()
+    alone = {sentence: random_stage().score(sentence) for sentence in sentences}
+    shuffled = chance.sample(sentences, len(sentences))
+    assert {sentence: stage.score(sentence) for sentence in shuffled} == alone
+
+
+def test_what_is_remembered_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.first_stage.MOST_WORDS", 5)
+    stage, fresh = random_stage(), random_stage()
+    for n in range(50):
+        sentence = f"{chr(97 + n % 26)}word again and again"
+        assert stage.score(sentence) == FirstStage(fresh.header, random.Random(1).randbytes(1 << BITS)).score(sentence)
+        assert len(stage._known) <= 5
+
+
+class Counting:
+    """A classifier that records what it is asked."""
+
+    model = "counting@0"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def classify(self, sentences: Sequence[str]) -> list[Reading]:
+        self.asked += sentences
+        return [Reading(0.9) for _ in sentences]
+
+    def close(self) -> None: ...
+
+
+def test_spared_sentences_get_the_stated_probability_and_the_others_the_classifiers_reading() -> None:
+    scores = {sentence: random_stage().score(sentence) for sentence in SENTENCES}
+    threshold = sorted(scores.values())[len(scores) // 2]
+    inner = Counting()
+    screened = Screened(inner, random_stage(threshold=threshold))
+    assert isinstance(screened, Classifier)
+    assert screened.model == inner.model
+    expected = [Reading(0.0125) if scores[s] < threshold else Reading(0.9) for s in SENTENCES]
+    assert screened.classify(SENTENCES) == expected
+    assert inner.asked == [s for s in SENTENCES if scores[s] >= threshold]
+
+
+def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    stage = random_stage(threshold=7)
+    (tmp_path / "stage.bin").write_bytes(stage.encoded())
+    again = FirstStage.load(tmp_path / "stage.bin")
+    assert again.header == stage.header
+    assert [again.score(s) for s in SENTENCES] == [stage.score(s) for s in SENTENCES]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}\n", b'{"format":1,"bits":10,"threshold":0,"probability":0.1,"trained":{}}\nshort', b"\x00\xff\n"],
+)
+def test_a_file_that_is_none_is_the_wrong_model(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "stage.bin").write_bytes(content)
+    with pytest.raises(WrongModel, match=r"stage\.bin"):
+        FirstStage.load(tmp_path / "stage.bin")
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "stage.bin").write_bytes(FirstStage(Header(9, BITS, 0, 0.1, {}), bytes(1 << BITS)).encoded())
+    with pytest.raises(WrongModel, match="format 9"):
+        FirstStage.load(tmp_path / "stage.bin")
+
+
+# ---------------------------------------------------------------- the shipped one
+
+
+@pytest.fixture(scope="module")
+def shipped() -> FirstStage:
+    stage = first_stage_of(load_artefact())
+    assert stage is not None
+    return stage
+
+
+def test_the_shipped_file_is_small_and_its_hash_is_in_the_manifest() -> None:
+    artefact = load_artefact()
+    name = artefact.manifest.first_stage
+    assert name is not None
+    path = artefact.folder / name
+    assert path.stat().st_size < 500_000
+    assert artefact.manifest.files[name] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Acute hepatitis developed two weeks after she started ketoconazole.",
+        "Rash after starting amoxicillin, stopped.",
+        "Neutropenia was caused by clozapine and resolved when it was stopped.",
+        "Pt developed fever 103 and seizure after DTP.",
+        "This drug made me so dizzy that I could not work.",
+    ],
+)
+def test_sentences_with_an_adverse_event_get_through(shipped: FirstStage, sentence: str) -> None:
+    assert shipped.reading(sentence) is None
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "She lives with her husband and two children.",
+        "Follow up in two weeks.",
+        "The lungs are clear to auscultation bilaterally.",
+    ],
+)
+def test_sentences_of_a_note_without_one_are_spared(shipped: FirstStage, sentence: str) -> None:
+    reading = shipped.reading(sentence)
+    assert reading == Reading(shipped.header.probability)
+    assert 0 < reading.probability < load_artefact().manifest.threshold / 5
+
+
+def test_an_altered_file_is_refused_with_the_artefact(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    path = folder / str(load_artefact().manifest.first_stage)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WrongModel, match=r"first_stage\.bin"):
+        load_artefact(folder)
+
+
+def test_a_first_stage_without_a_hash_in_the_manifest_is_refused(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    manifest = load_artefact().manifest
+    files = {name: stated for name, stated in manifest.files.items() if name != manifest.first_stage}
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, files=files)))
+    with pytest.raises(WrongModel, match=r"no hash for first_stage\.bin"):
+        load_artefact(folder)
+
+
+def test_the_models_name_changes_with_the_first_stage_and_an_artefact_may_lack_one(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    manifest = load_artefact().manifest
+    files = {name: stated for name, stated in manifest.files.items() if name != manifest.first_stage}
+    without = msgspec.structs.replace(manifest, files=files, first_stage=None)
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(without))
+    artefact = load_artefact(folder)
+    assert first_stage_of(artefact) is None
+    assert artefact.model != load_artefact().model
+
+
+def copied(tmp_path: Path) -> Path:
+    """The shipped artefact, linked file by file; what a test alters is replaced."""
+    folder = tmp_path / "artefact"
+    manifest = load_artefact().manifest
+    for name in (MANIFEST, *manifest.files):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((shipped_folder() / name).read_bytes())
+        assert name == MANIFEST or file_hash(folder / name) == manifest.files[name]
+    return folder
