@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     model_folder: Path | None = Field(None, description="Folder of the classifier; without it the shipped one.")
     classifier_threads: int = Field(1, ge=1, description="Threads of onnxruntime within one operation.")
     classifier_queue: int = Field(2048, ge=1, description="Sentences waiting for the classifier before intake pauses.")
+    sentence_cache: int = Field(
+        16_384, ge=0, description="Sentences whose reading is remembered, in memory alone; some 1 KiB each. 0: none."
+    )
 
     batch_messages: int = Field(1000, ge=1, le=10_000, description="Messages taken from Kafka and applied at a time.")
     queue_batches: int = Field(8, ge=1, description="Batches between consumer and stage before partitions are paused.")

@@ -39,6 +39,7 @@ class TextSettings(_Frozen):
     threshold: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="Pairs of a smaller probability are none.")
     error_rate: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.05, description="Of the sets: see inference.conformal.")
     uncertain: Uncertain = Field("count", description="Pairs of an uncertain sentence: with their probability, or not.")
+    first_stage: bool = Field(True, description="Spare the model sentences that inference.first_stage calls hopeless.")
 
 
 class AlarmSettings(_Frozen):

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 from inference.batcher import MicroBatcher
+from inference.cache import SentenceCache
 from inference.classifier import Classifier
+from inference.first_stage import FirstStage
 from streams.assess.assessor import Assessor
 from streams.assess.stage import AssessStage
 from streams.errors import ConfigurationError, WrongModel
@@ -29,7 +31,8 @@ def source_ends(monitor: Monitor, settings: Settings) -> dict[Partition, int]:
 class Assessing:
     """One worker's assess stage: `run()` until `stop()` or, with `until`, until all is assessed up to those offsets.
 
-    The classifier stays the caller's. A monitor that reads no text needs none.
+    The classifier stays the caller's. A monitor that reads no text needs none. `first_stage` is used if the monitor
+    wants one (`text.first_stage`).
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Assessing:
         sink: Sink,
         *,
         classifier: Classifier | None = None,
+        first_stage: FirstStage | None = None,
         until: Mapping[Partition, int] | None = None,
         end_ticks: bool = True,
     ) -> None:
@@ -48,7 +52,16 @@ class Assessing:
             raise WrongModel(f"monitor {monitor.name} names {monitor.model}, the classifier is {classifier.model}")
         reads = classifier is not None and monitor.reads_text
         self._settings = settings
-        self._batcher = MicroBatcher(classifier, waiting=settings.classifier_queue) if classifier and reads else None
+        self._batcher = (
+            MicroBatcher(
+                classifier,
+                waiting=settings.classifier_queue,
+                cache=SentenceCache(settings.sentence_cache) if settings.sentence_cache else None,
+                first_stage=first_stage if monitor.text.first_stage else None,
+            )
+            if classifier and reads
+            else None
+        )
         self._stage = AssessStage(
             monitor,
             Assessor(monitor, settings.fingerprint_key.get_secret_value().encode()),
@@ -86,4 +99,9 @@ class Assessing:
 
     def status(self) -> dict[str, object]:
         """See `Stage`."""
-        return {"stage": "assess", **self._stage.status()}
+        found = {"stage": "assess", **self._stage.status()}
+        if self._batcher is not None:
+            found["sentences"] = {"read": self._batcher.sentences, "spared": self._batcher.spared}
+            if self._batcher.cache is not None:
+                found["sentences"] |= {"remembered": self._batcher.cache.hits}
+        return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from inference.classifier import Classifier
+from inference.first_stage import first_stage_of
 from streams.assess.terms import VOCABULARY_VERSION
 from streams.errors import ConfigurationError
 from streams.monitors import Monitor
@@ -17,6 +17,9 @@ from streams.worker.app import Stage, run_worker
 from streams.worker.assessing import Assessing
 from streams.worker.detecting import Detecting
 from streams.worker.detection import Detection
+
+if TYPE_CHECKING:
+    from inference.onnx import OnnxClassifier
 
 __all__ = ["Only", "work"]
 
@@ -44,7 +47,17 @@ def work(
     classifier = open_classifier(settings) if monitor.reads_text and only != "detect" else None
     try:
         if only != "detect":
-            stages.append(Assessing(monitor, settings, sink, classifier=classifier, until=until, end_ticks=end_ticks))
+            stages.append(
+                Assessing(
+                    monitor,
+                    settings,
+                    sink,
+                    classifier=classifier,
+                    first_stage=first_stage_of(classifier.artefact) if classifier else None,
+                    until=until,
+                    end_ticks=end_ticks,
+                )
+            )
         if only != "assess":
             stages.append(detecting(monitor, settings, sink, until=until, end_ticks=end_ticks))
         # What start-up made stays: the collector need not walk it again and again.
@@ -57,7 +70,7 @@ def work(
             classifier.close()
 
 
-def open_classifier(settings: Settings) -> Classifier:
+def open_classifier(settings: Settings) -> OnnxClassifier:
     """The classifier of the settings' model folder, in process. Raises WrongModel."""
     from inference.artefact import load_artefact
     from inference.onnx import OnnxClassifier  # onnxruntime takes a while to import
