@@ -9,17 +9,19 @@ corpus: ADE-Corpus and PHEE share PubMed ids and so fall into the same fold.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from training.data import ncbi, phee
 from training.data.ade import load_ade
 from training.data.jsonlines import load_jsonlines
-from training.data.ncbi import load_ncbi
-from training.data.phee import load_phee
 from training.data.sentence import SEED, CorpusError, Sentence, fold_of, normal_form
 from training.data.split import Split
 
-FURTHER = ("phee", "ncbi")  # corpora that may stand beside ADE-Corpus
+FURTHER: Mapping[str, tuple[str, ...]] = {  # corpora that may stand beside ADE-Corpus, and their files
+    "phee": tuple(f"phee_v2/{name}" for name in phee.FILES),
+    "ncbi": tuple(f"ncbi_disease/{name}" for name in ncbi.FILES),
+}
 RULES = {
     "relation_over_phee": "ADE-Corpus relates a drug to an effect, PHEE sees no adverse event: positive",
     "event_over_negative": "PHEE sees an adverse event, ADE-Corpus calls the sentence negative: positive in training",
@@ -34,7 +36,7 @@ def load_corpora(data: Path, further: Iterable[str] = (), own: Iterable[Path] = 
     for name in further:
         if name not in FURTHER:
             raise CorpusError(f"unknown corpus {name!r}; there are {', '.join(FURTHER)}")
-        corpora.append(load_phee(data / "phee_v2") if name == "phee" else load_ncbi(data / "ncbi_disease"))
+        corpora.append(phee.load_phee(data / "phee_v2") if name == "phee" else ncbi.load_ncbi(data / "ncbi_disease"))
     return corpora + [load_jsonlines(path) for path in own]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from streams.errors import ConfigurationError
-from training.data import FOLDS, SEED, CorpusError
+from training.data import FOLDS, FURTHER, SEED, CorpusError
 
 __all__ = ["command", "fit_options", "run_fit", "told"]
 
@@ -19,7 +19,7 @@ GIVEN = click.Path(path_type=Path, file_okay=False, exists=True)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 OF_THE_RECIPE = (
     *("epochs", "augmented", "unlabelled", "distil_weight", "correct_prior", "vocabulary", "batch", "accumulate"),
-    *("ema", "layer_decay", "freeze_layers", "lora_rank", "held", "patience", "base", "fold", "seed"),
+    *("ema", "layer_decay", "freeze_layers", "lora_rank", "held", "patience", "base", "fold", "seed", "corpora"),
 )
 
 OPTIONS = (
@@ -28,6 +28,14 @@ OPTIONS = (
     click.option("--own", type=FILE, multiple=True, help="Your labelled sentences, JSON lines (docs/training.md)."),
     click.option(
         "--recipe", default="student", show_default=True, metavar="NAME|FILE", help="student, teacher, or a JSON file."
+    ),
+    click.option(
+        "--corpus",
+        "corpora",
+        type=click.Choice(sorted(FURTHER)),
+        multiple=True,
+        default=None,
+        help="Train on this corpus too, beside ADE-Corpus and PsyTAR.",
     ),
     click.option("--teacher", "teachers", type=GIVEN, multiple=True, help="A teacher's run; several: averaged."),
     click.option("--base", metavar="NAME|FOLDER", help="minilm, mpnet, or a local Hugging Face folder."),
@@ -90,7 +98,7 @@ def run_fit(data: Path, out: Path, recipe: str, precision: str, threads: int, **
     if threads:
         torch.set_num_threads(threads)
     with told():
-        changes = {name: given[name] for name in OF_THE_RECIPE}
+        changes = {name: given[name] for name in OF_THE_RECIPE} | {"corpora": tuple(given["corpora"] or ()) or None}
         wanted = changed(read_recipe(recipe), precision=chosen_precision(precision), **changes)
         teachers, own = tuple(dict.fromkeys(given["teachers"])), tuple(dict.fromkeys(given["own"]))
         return fit(

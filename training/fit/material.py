@@ -11,6 +11,7 @@ from pathlib import Path
 from training.augment import augmented, counts_of, names_of
 from training.bases import sha256_of
 from training.data import (
+    FURTHER,
     Sentence,
     Split,
     load_corpora,
@@ -59,9 +60,10 @@ def gather(data: Path, recipe: Recipe, limit: int | None = None, own: Sequence[P
     With own files the public corpora may be absent. `limit` keeps so many sentences of each, to try the machinery.
     Raises RecipeError if there is nothing to read, CorpusError (file and line) for what does not read.
     """
-    found = [name for name in FILES if (data / name).is_file()]
-    missing = [name for name in FILES if name not in found]
-    if missing and not own:
+    needed = (*FILES, *(file for name in recipe.corpora for file in FURTHER[name]))
+    found = [name for name in needed if (data / name).is_file()]
+    missing = [name for name in needed if name not in found]
+    if missing and not (own and set(missing) <= set(FILES)):
         raise RecipeError(f"{data}: no {', '.join(missing)}; see docs/training.md for what goes where")
     whole = [folder for folder in ("ade_corpus_v2", "psytar") if not any(m.startswith(folder) for m in missing)]
     corpora = load_corpora(data, recipe.corpora) if "ade_corpus_v2" in whole else []
