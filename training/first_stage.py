@@ -1,6 +1,6 @@
 """Train the first stage (`inference.first_stage`): a logistic regression over hashed words, in signed bytes.
 
-Positives and negatives: the training documents of ADE-Corpus-V2 and PsyTAR, with their labels; and unlabelled narratives,
+Positives and negatives: the training documents of ADE-Corpus-V2 and PsyTAR with their labels; unlabelled narratives,
 notes and abstracts (`training.fit.unlabelled`), positive where an artefact finds an adverse event: without them the
 stage would take the style of a note for a reason to spare it. Nothing of the development fold is read.
 

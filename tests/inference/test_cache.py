@@ -39,7 +39,9 @@ def test_texts_that_share_a_hash_keep_their_own_readings() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=200), st.integers(1, 6))
-def test_it_holds_what_was_asked_for_last_and_never_more_than_its_size(steps: list[tuple[bool, int]], size: int) -> None:
+def test_it_holds_what_was_asked_for_last_and_never_more_than_its_size(
+    steps: list[tuple[bool, int]], size: int
+) -> None:
     cache, expected = SentenceCache(size), OrderedDict[str, Reading]()
     for is_put, number in steps:
         key, reading = str(number), Reading(number / 100)
