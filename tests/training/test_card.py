@@ -141,4 +141,3 @@ def test_a_run_that_the_artefact_does_not_come_from_is_refused(run: Path) -> Non
 def test_a_file_that_is_no_result_is_named(run: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"results\.json: not what `vigilia train evaluate` writes"):
         ask(run, parts=None)
-    (run / "results.json").unlink()

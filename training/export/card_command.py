@@ -41,7 +41,7 @@ def command(run: Path, artefact: Path, results: Path, page: Path) -> None:
         raise ConfigurationError(f"{error.filename}: no such file; `vigilia train evaluate` writes results") from error
     except ExportError as error:
         raise ConfigurationError(str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{results}: not what `vigilia train evaluate` writes ({error})") from error
     write_card(card, loaded, page)
     click.echo(f"{loaded.model}: {page}, {loaded.folder / 'card.json'}")
