@@ -92,7 +92,8 @@ def average_precision(scores: Floats, labels: Booleans, weights: Floats | None =
     if not positive.sum():
         raise ValueError("average precision needs positive labels")
     found, called = np.cumsum(positive[::-1]), np.cumsum((positive + negative)[::-1])
-    return float((positive[::-1] * _ratio(found, called)).sum() / positive.sum())
+    precision = np.nan_to_num(_ratio(found, called))  # none where a replicate drew nothing so far up
+    return float((positive[::-1] * precision).sum() / positive.sum())
 
 
 def _weights_by_score(scores: Floats, labels: Booleans, weights: Floats | None) -> tuple[Floats, Floats]:
