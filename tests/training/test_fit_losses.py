@@ -22,7 +22,8 @@ def read(items: list[Any]) -> tuple[Any, Any]:
     from training.batches import collate
 
     batch = collate(items)
-    return batch, model().eval()(batch.input_ids, batch.attention_mask)
+    with torch.no_grad():
+        return batch, model().eval()(batch.input_ids, batch.attention_mask)
 
 
 def opinion(items: list[Any], positive: float, label: int) -> Mapping[str, Any]:
