@@ -32,7 +32,7 @@ from training.fit.command import fit_options, run_fit
     help="The page of results.",
 )
 @click.pass_context
-def command(ctx: click.Context, no_fit: bool, shipped: Path, page: Path, **given: Any) -> None:
+def command(ctx: click.Context, /, no_fit: bool, shipped: Path, page: Path, **given: Any) -> None:
     """Fit, export, evaluate and write the page of results, in sequence: what `make train` runs."""
     run: Path = given["out"] if no_fit else run_fit(**given)
     data: Path = given["data"]

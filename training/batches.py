@@ -150,6 +150,7 @@ def encode(
             continue
         marked = sentence.spans_known and (sentence.positive or negative_spans)
         believed = opinion if opinion is not None and (marked or opinion.positive >= BELIEVED) else None
+        soft_drug, soft_effect = (believed.drug, believed.effect) if believed else (None, None)
         share_here = 0.0 if opinion is None else 1.0 if unlabelled else share
         encoded.append(
             Encoded(
@@ -157,8 +158,8 @@ def encode(
                 list(encoding.ids),
                 words,
                 (1 - share_here) * sentence.positive + share_here * (opinion.positive if opinion else 0.0),
-                _distributions(words, sentence.drugs if marked else None, believed and believed.drug, share),
-                _distributions(words, sentence.effects if marked else None, believed and believed.effect, share),
+                _distributions(words, sentence.drugs if marked else None, soft_drug, share),
+                _distributions(words, sentence.effects if marked else None, soft_effect, share),
                 1.0 if marked else believed.positive if believed else 0.0,
                 _pairs(sentence, words),
             )

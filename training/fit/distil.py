@@ -96,19 +96,20 @@ def opinions(teacher: Teacher, texts: Sequence[str], precision: str = "fp32") ->
 
 def averaged(views: Sequence[Scores]) -> SoftLabel:
     """One opinion out of several: the mean logit, as probabilities. Words that not every teacher has are left out."""
-    logit = sum(view[0] for view in views) / len(views)
-
-    def distributions(head: int) -> dict[Place, NDArray[np.float32]]:
-        rows = [view[head] for view in views]
-        places = [place for place in rows[0] if all(place in other for other in rows)]  # type: ignore[union-attr]
-        return {place: _softmax(np.mean([row[place] for row in rows], axis=0)) for place in places}  # type: ignore[index]
-
-    return SoftLabel(1 / (1 + math.exp(-logit)), distributions(1), distributions(2))
+    logit = sum(sentence for sentence, _, _ in views) / len(views)
+    drug = _distributions([drug for _, drug, _ in views])
+    return SoftLabel(1 / (1 + math.exp(-logit)), drug, _distributions([effect for _, _, effect in views]))
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    exponentials = np.exp(logits - logits.max())
-    return (exponentials / exponentials.sum()).astype(np.float32)
+def _distributions(rows: Sequence[dict[Place, NDArray[np.float32]]]) -> dict[Place, NDArray[np.float32]]:
+    """The softmax of each place's mean logits."""
+    found = {}
+    for place in rows[0]:
+        if all(place in row for row in rows):
+            logits = np.mean([row[place] for row in rows], axis=0)
+            exponentials = np.exp(logits - logits.max())
+            found[place] = np.asarray(exponentials / exponentials.sum(), dtype=np.float32)
+    return found
 
 
 def teach(

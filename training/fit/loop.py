@@ -173,7 +173,8 @@ class Trainer:
         """The model to keep, in evaluation mode: with the running mean of weights where the recipe wants it."""
         if self._mean:
             put_weights(self.model, self._mean.weights)
-        return self.model.eval()
+        self.model.eval()
+        return self.model
 
     # ------------------------------------------------------------ checkpoints
 
