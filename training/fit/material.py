@@ -29,6 +29,7 @@ FILES = (
     "psytar/binary/train.csv",
     "psytar/binary/dev.csv",
 )
+VOCABULARIES = ("vocab_drugsfda", "vocab_drugbank_open", "vocab_ctcae")
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,20 @@ def gather(data: Path, recipe: Recipe, limit: int | None = None, own: Sequence[P
         "unlabelled": len(raw),
         **split.removed,
     }
-    hashes = {name: sha256_of(data / name) for name in found} | {str(path): sha256_of(path) for path in own}
+    read = [*found, *files_beside(data, recipe)]
+    hashes = {name: sha256_of(data / name) for name in read} | {str(path): sha256_of(path) for path in own}
     return Material(
         _some(labelled, limit), _some(patients.training, limit), _some(raw, limit), held, data, counts, hashes
     )
+
+
+def files_beside(data: Path, recipe: Recipe) -> list[str]:
+    """What is read beside labelled corpora: narratives for the vocabulary, lists of names, sentences for teachers."""
+    folders = ["vaers_1990_2006"] if recipe.vocabulary or recipe.unlabelled else []
+    folders += VOCABULARIES if any(stage.augmented for stage in recipe.stages) and has_vocabularies(data) else ()
+    folders += ["notes_aci_bench", "notes_mts_dialog", "phee_v2", "ncbi_disease"] if recipe.unlabelled else []
+    files = (path for folder in folders for path in sorted((data / folder).rglob("*")) if path.is_file())
+    return [str(path.relative_to(data)) for path in files]
 
 
 def _some(sentences: list[Sentence], limit: int | None) -> list[Sentence]:
@@ -114,7 +125,7 @@ def for_stage(material: Material, stage: Stage, index: int, recipe: Recipe) -> t
 
 def has_vocabularies(data: Path) -> bool:
     """Whether the lists of drug and effect names are there; without them names come from training documents alone."""
-    return all((data / name).is_dir() for name in ("vocab_drugsfda", "vocab_drugbank_open", "vocab_ctcae"))
+    return all((data / name).is_dir() for name in VOCABULARIES)
 
 
 def stage_sentences(sentences: Sequence[Sentence], share: float, rng: random.Random) -> list[Sentence]:

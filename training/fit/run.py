@@ -27,6 +27,7 @@ from training.fit.material import Material, for_stage, gather
 from training.fit.optimise import add_adapters, freeze, merge_adapters
 from training.fit.recipe import Recipe, RecipeError, as_record
 from training.model import AdverseEventModel, cut_tables, from_base, save
+from training.provenance import commit
 from training.vocabulary import choose_for, cut_tokenizer, narratives
 
 
@@ -90,7 +91,7 @@ def _record(recipe: Recipe, material: Material, base: Path, settings: Settings) 
         "limit": settings.limit,
     }
     identity = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions = {"vigilia": commit(), "python": platform.python_version(), "torch": torch.__version__}
     return {**record, "versions": versions, "identity": identity}
 
 
