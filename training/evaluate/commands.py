@@ -49,7 +49,7 @@ def evaluate(
 
     said = command_line()
     loaded = load_artefact(artefact)
-    measured = read_results(out, loaded.model)
+    measured = read_results(out, loaded.model, share)
     measured["artefact"] = {"figures": described(loaded)} | stamp(said)
     bench = Bench(loaded, data, threads, share)
     measured |= measure(bench, parts, said)

@@ -172,7 +172,8 @@ def measure(bench: Bench, parts: Sequence[str], command: str) -> dict[str, Any]:
         figures = PARTS[part](bench)
         seconds = round(time.monotonic() - begun, 1)
         print(f"{part}: {seconds} s", file=sys.stderr, flush=True)
-        measured[part] = {"figures": figures, "seconds": seconds, "model": bench.artefact.model} | stamp(command)
+        about = {"seconds": seconds, "model": bench.artefact.model, "share": bench.share}
+        measured[part] = {"figures": figures, **about, **stamp(command)}
     return measured
 
 
@@ -195,12 +196,14 @@ def run_described(run: Path) -> dict[str, Any]:
     return found
 
 
-def read_results(path: Path, model: str) -> dict[str, Any]:
-    """The parts already measured of this very artefact; none if the file is of another one."""
+def read_results(path: Path, model: str, share: float = 1.0) -> dict[str, Any]:
+    """The parts already measured of this very artefact on the same share of the data; none if of another one."""
     if not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return dict(found["parts"]) if found.get("model") == model else {}
+    if found.get("model") != model:
+        return {}
+    return {name: part for name, part in found["parts"].items() if part.get("share", share) == share}
 
 
 def write_results(path: Path, model: str, parts: Mapping[str, Any]) -> dict[str, Any]:

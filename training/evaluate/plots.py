@@ -59,7 +59,7 @@ def _reliability(parts: dict[str, Any], path: Path) -> None:
             axes.plot(x, y, color=colour, marker=marker, markersize=5, linewidth=1.5, label=label)
         for count, x, y in figures["Platt"]["bins"]:
             axes.annotate(f"{count:,}", (x, y), xytext=(5, -11), textcoords="offset points", fontsize=7, color=BLUE)
-        axes.set(xlabel="mean probability of a bin", ylabel="share with an adverse event", xlim=(0, 1), ylim=(0, 1))
+        axes.set(xlabel="mean probability of a bin", ylabel="share with an adverse event", xlim=(-0.02, 1.02), ylim=(-0.06, 1.03))
         axes.set_title("Reliability, development fold (numbers: sentences of a bin, Platt)", fontsize=10)
         axes.legend(frameon=False, fontsize=9)
 
@@ -101,7 +101,7 @@ def _robustness(parts: dict[str, Any], path: Path) -> None:
     ]
     with _canvas(path, 7, 0.3 * len(rows) + 1.2) as axes:
         _forest(axes, rows)
-        axes.set_xlabel("change of F1 against the unchanged sentences, 95% interval of resampled documents")
+        axes.set_xlabel("change of F1 against the unchanged sentences (95%)")
 
 
 def _subgroups(parts: dict[str, Any], path: Path) -> None:
@@ -112,4 +112,4 @@ def _subgroups(parts: dict[str, Any], path: Path) -> None:
     ]
     with _canvas(path, 8, 0.34 * len(rows) + 1.2) as axes:
         _forest(axes, rows)
-        axes.set_xlabel("F1 of the group minus F1 of the other groups, 95% interval of resampled documents")
+        axes.set_xlabel("F1 of the group minus F1 of the other groups (95%)")

@@ -46,10 +46,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def stamped(part: dict[str, Any]) -> list[str]:
-    """The line under a table that says where its figures come from."""
-    seconds = f", {part['seconds']:.0f} s" if "seconds" in part else ""
-    return [f"`{part['command']}`, {part['date']}, commit {part['commit']}, {part['machine']}{seconds}.", ""]
+def stamped(*parts: dict[str, Any]) -> list[str]:
+    """The lines under a table that say where its figures come from: one for each command."""
+    seconds: dict[str, float] = {}
+    for part in parts:
+        origin = f"`{part['command']}`, {part['date']}, commit {part['commit']}, {part['machine']}"
+        seconds[origin] = seconds.get(origin, 0.0) + part.get("seconds", 0.0)
+    return [*(f"{origin}, {total:.0f} s." for origin, total in seconds.items()), ""]
 
 
 def _figures(parts: dict[str, Any], name: str) -> dict[str, Any]:
@@ -186,7 +189,8 @@ def page(results: dict[str, Any]) -> str:
         *first,
         *missed,
     ]
-    lines += stamped(parts.get("development", artefact))
+    first_parts = [parts[name] for name in ("development", "psytar", "phee", "baselines") if name in parts]
+    lines += stamped(*(first_parts or [artefact]), *parts.get("reference", {}).values())
     lines += ["## How it was measured", ""]
     lines += [
         line.format(seed=SEED, **{"sentences": "?", "positives": "?", "documents": "?"} | counts)
