@@ -20,8 +20,9 @@ from streams.detect.rule import rule_of
 from streams.detect.totals import BucketTotals
 from streams.events import Alert, decode_alert, encode
 from streams.monitors import Monitor
+from streams.state.bound import Closing
+from streams.state.followups import FollowUp
 from streams.state.parts import CloseResult
-from streams.state.reading import Closing, FollowUp
 from streams.state.store import Store
 
 __all__ = ["Closed", "Closer"]

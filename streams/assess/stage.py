@@ -29,6 +29,7 @@ import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from streams.assess.assessor import Assessor, Draft, Origin, encoded
+from streams.assess.ends import all_ended, end_mark, idle
 from streams.assess.reading import TextDesk
 from streams.assess.run import Run
 from streams.assess.sequencer import Released, Ticket
@@ -294,27 +295,13 @@ class AssessStage:
         """Say with the commit that our partitions are complete, and look whether all are."""
         for run in self._runs.values():
             run.committed = run.sequencer.committable
-            self._source.commit({run.source: run.committed}, _end_mark(until[run.source]))
-        try:
-            commits = await self._source.committed(self._roster)
-        except TransportError as error:
-            log.info("commits_unknown", reason=str(error))
-        else:
-            if all(commits[source][1] == _end_mark(until[source]) for source in self._roster):
-                self.finished.set()
+            self._source.commit({run.source: run.committed}, end_mark(until[run.source]))
+        if await all_ended(self._source, self._roster, until):
+            self.finished.set()
 
     def _tick(self) -> None:
         now = self._now()
-        for run in self._runs.values():
-            quiet, run.quiet = run.quiet, True
-            floor = self._timing.floor(now)
-            idle = quiet and run.at_end and not run.sequencer.pending and not run.rewound
-            if idle and run.source[0] in self._live and (run.floor is None or floor > run.floor):
-                run.floor = floor
-                run.sequencer.tick(now)
-                self._release(run)
-                self.outcomes["tick"] += 1
-
-
-def _end_mark(offset: int) -> str:
-    return f"end:{offset}"
+        for run in idle(self._runs.values(), self._live, self._timing.floor(now)):
+            run.sequencer.tick(now)
+            self._release(run)
+            self.outcomes["tick"] += 1

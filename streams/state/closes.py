@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.detect.contribution import decode_contribution
+from streams.state.bound import Closing, pages
 from streams.state.parts import Chunk, CloseResult, evidence_keys, split
-from streams.state.reading import Closing, ReadStore, pages
+from streams.state.reading import ReadStore
 from streams.state.session import pack, raw
 
 __all__ = ["CloseStore"]

@@ -1,116 +1,22 @@
-"""What a close is computed from, and what open buckets hold.
-
-Other workers close buckets too, and Redis may be emptied or set back between two reads. So every read for a close is
-bound to the last closed bucket it is for (`read.lua`): it gives what the log says at that point, or None.
-"""
+"""What a close is computed from, each piece bound to the last closed bucket (`bound.py`); what open buckets hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from streams.detect.contribution import Contribution, decode_contribution
-from streams.detect.deduplication import case_key
+from streams.state.bound import PAGE, Closing, pages
+from streams.state.followups import FollowUpStore
 from streams.state.parts import EvidenceRow, decode_member
-from streams.state.session import Session, pack, raw
 
-__all__ = ["Base", "Closing", "FollowUp", "ReadStore"]
+__all__ = ["ReadStore"]
 
-_PAGE = 2000  # fields of one command inside a script: Lua's unpack fails near 8,000
 _SCAN = 4000
 _ALERTS = 500  # records of one command: some megabytes at most
-_T = TypeVar("_T")
-_unpack = msgspec.msgpack.Decoder(list[int | str]).decode
 
 
-class Base(NamedTuple):
-    """The state after the last close: its bucket (None before the first), how many there were, the history's hash."""
-
-    closed: int | None
-    ordinal: int
-    chain: str
-    drugs: int
-    events: int
-    memo: bytes
-
-
-class Closing(NamedTuple):
-    """A close that may be attempted: of `bucket`, with `counted` cases, after `closed`."""
-
-    closed: int | None
-    bucket: int
-    counted: int
-    ordinal: int
-    chain: str
-    drugs: int
-    events: int
-
-
-class FollowUp(NamedTuple):
-    """A later version of a case, a duplicate for counting, that takes effect with a close."""
-
-    contribution: Contribution
-    version: int
-
-
-class ReadStore(Session):
+class ReadStore(FollowUpStore):
     """The part of the store that only reads."""
-
-    # ------------------------------------------------------------ what a close starts from
-
-    def closable(self) -> Closing | None:
-        """The close that is due now, if there is one."""
-        keys = self.keys
-        found = self.run(
-            "closable",
-            [keys.meta, keys.positions, keys.open, keys.counted, keys.drugs, keys.events],
-            self._roster,
-        )
-        if not found:
-            return None
-        closed, bucket, counted, ordinal, chain, drugs, events = found
-        return Closing(None if closed is None else int(closed), bucket, counted, ordinal, chain.decode(), drugs, events)
-
-    def base(self) -> Base:
-        """The state after the last close."""
-        keys = self.keys
-        with self._errors():
-            pipe = self.client.pipeline(transaction=True)
-            pipe.hmget(keys.meta, ["closed", "ordinal", "chain", "memo"])
-            pipe.llen(keys.drugs)
-            pipe.llen(keys.events)
-            (closed, ordinal, chain, memo), drugs, events = pipe.execute()
-        return Base(
-            None if closed is None else int(closed),
-            int(ordinal or 0),
-            (chain or b"").decode(),
-            drugs,
-            events,
-            memo or b"",
-        )
-
-    def _read(
-        self,
-        at: int | None,
-        commands: Sequence[tuple[str, str, tuple[str | bytes | int, ...]]],
-        bucket: int | None = None,
-    ) -> list[Any] | None:
-        """Replies to (command, key, arguments), if `at` is the last closed bucket (and `bucket` the one to close)."""
-        keys, names = self.keys, list(dict.fromkeys(key for _, key, _ in commands))
-        index = {key: i for i, key in enumerate(names, start=1)}
-        replies: list[Any] | None = self.run(
-            "read",
-            [keys.meta, keys.positions, keys.open, keys.counted, *names],
-            "" if at is None else at,
-            "" if bucket is None else bucket,
-            self._roster,
-            pack([(command, index[key], *map(_plain, arguments)) for command, key, arguments in commands]),
-        )
-        return replies
-
-    # ------------------------------------------------------------ reads
 
     def entries(self, closing: Closing) -> list[Contribution] | None:
         """The counted cases of the bucket, in order of position."""
@@ -196,7 +102,7 @@ class ReadStore(Session):
 
     def _cases(self, at: int, members: Sequence[tuple[int, bytes]]) -> list[EvidenceRow] | None:
         rows = []
-        for page in pages(members, _PAGE):
+        for page in pages(members, PAGE):
             decoded = [(bucket, *decode_member(member)) for bucket, member in page]
             replies = self._read(
                 at, [("HMGET", f"{self.keys.cases}{bucket}", (position,)) for bucket, position, *_ in decoded]
@@ -223,62 +129,6 @@ class ReadStore(Session):
             result.update((i.decode(), v.split(b":", 2)[2]) for i, v in found if v is not None and v[:1] == b"1")
         return result
 
-    # ------------------------------------------------------------ follow-ups
-
-    def followups(self, closing: Closing) -> list[FollowUp] | None:
-        """Later versions of cases that take effect with this close, in order of bucket and position."""
-        after = "-inf" if closing.closed is None else f"({closing.closed}"
-        replies = self._read(
-            closing.closed, [("ZRANGEBYSCORE", self.keys.held, (after, closing.bucket))], closing.bucket
-        )
-        if replies is None:
-            return None
-        result: list[FollowUp] = []
-        for bucket in map(int, replies[0]):
-            members = self._read(closing.closed, [("SMEMBERS", f"{self.keys.held_cases}{bucket}", ())], closing.bucket)
-            found = None if members is None else self._followups_of(closing, bucket, sorted(members[0]))
-            if found is None:
-                return None
-            result += found
-        return result
-
-    def _followups_of(self, closing: Closing, bucket: int, cases: Sequence[bytes]) -> list[FollowUp] | None:
-        positions: dict[str, int] = {}
-        for page in pages(cases):
-            replies = self._read(closing.closed, [("HMGET", self.keys.followups, tuple(page))], closing.bucket)
-            if replies is None:
-                return None
-            for packed in replies[0]:
-                versions = _versions(packed)
-                before = _newest(versions, bucket - 1, self.settings.window) or 0
-                positions.update((p, version) for b, version, p in versions if b == bucket and version > before)
-        result: list[FollowUp] = []
-        for part in pages(sorted(positions)):
-            command = ("HMGET", f"{self.keys.entries}{bucket}", tuple(part))
-            replies = self._read(closing.closed, [command], closing.bucket)
-            if replies is None:
-                return None
-            result += [
-                FollowUp(decode_contribution(entry[2:]), positions[position])
-                for position, entry in zip(part, replies[0], strict=True)
-                if entry[:1] == b"d"
-            ]
-        return result
-
-    def versions(self, closing: Closing, cases: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int] | None:
-        """The newest version above 1 of each (topic, case id), as of this close; cases without one are left out."""
-        result: dict[tuple[str, str], int] = {}
-        for page in pages(cases, _PAGE):
-            fields = tuple(case_key(*case) for case in page)
-            replies = self._read(closing.closed, [("HMGET", self.keys.followups, fields)], closing.bucket)
-            if replies is None:
-                return None
-            for case, packed in zip(page, replies[0], strict=True):
-                newest = _newest(_versions(packed), closing.bucket, self.settings.window)
-                if newest is not None:
-                    result[case] = newest
-        return result
-
     # ------------------------------------------------------------ open buckets, for provisional alerts
 
     def open_buckets(self) -> dict[int, int]:
@@ -300,29 +150,9 @@ class ReadStore(Session):
             total, positions = pipe.execute()
             positions = list(dict.fromkeys(positions))
             found: dict[str, Contribution | None] = {}
-            for page in pages(positions, _PAGE):
+            for page in pages(positions, PAGE):
                 entries = self.client.hmget(f"{self.keys.entries}{bucket}", page)
                 for position, entry in zip(page, entries, strict=True):
                     counts = entry is not None and entry[:1] == b"c"
                     found[position.decode()] = decode_contribution(entry[2:]) if counts else None
         return total, found
-
-
-def _plain(argument: str | bytes | int) -> str | msgspec.Raw:
-    """Numbers as text: a script would write a large one in floating point."""
-    return raw(argument) if isinstance(argument, bytes) else str(argument)
-
-
-def _versions(packed: bytes | None) -> list[tuple[int, int, str]]:
-    flat = [] if packed is None else _unpack(packed)
-    return [(int(flat[i]), int(flat[i + 1]), str(flat[i + 2])) for i in range(0, len(flat), 3)]
-
-
-def _newest(versions: Sequence[tuple[int, int, str]], until: int, window: int) -> int | None:
-    return max((version for bucket, version, _ in versions if until - window < bucket <= until), default=None)
-
-
-def pages(items: Sequence[_T], size: int = _PAGE) -> Iterator[Sequence[_T]]:
-    """`items` in slices of at most `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -6,19 +6,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import NotAuthorised, SchemaMismatch, VigiliaError
-from streams.events import Alert, decode_alert
+from streams.events import Alert
 from streams.settings import Settings
+from streams.subscribers.partition import Partition
 from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, fetch, new_consumer
-from streams.subscribers.revisions import AlertFilter, Revisions
+from streams.subscribers.revisions import AlertFilter
 from streams.transport.failures import transport_error
 
 __all__ = ["AlertStream"]
@@ -27,19 +26,6 @@ POLL_SECONDS = 0.25  # how long a stream that is closed may wait for its last fe
 BATCH = 500
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class _Partition:
-    """What is known of one partition while it is ours. `taken` is the offset that a commit would write."""
-
-    number: int
-    start: int  # below it records only tell which revisions are known already
-    end: int  # the end when the stream was opened
-    taken: int
-    committed: int
-    done: bool = False
-    revisions: Revisions = field(default_factory=Revisions)
 
 
 class AlertStream:
@@ -91,9 +77,9 @@ class AlertStream:
         self._from_start = from_start
         self._follow = follow
         self._unreadable = unreadable
-        self._partitions: dict[int, _Partition] = {}
-        self._buffer: deque[tuple[_Partition, int, Alert | SchemaMismatch | None]] = deque()
-        self._handed: tuple[_Partition, int] | None = None
+        self._partitions: dict[int, Partition] = {}
+        self._buffer: deque[tuple[Partition, int, Alert | SchemaMismatch | None]] = deque()
+        self._handed: tuple[Partition, int] | None = None
         self._fetch: asyncio.Future[list[Message]] | None = None
         self._failure: VigiliaError | None = None
         self._newest: deque[Alert] | None = None
@@ -189,7 +175,7 @@ class AlertStream:
             if message.offset() >= partition.start:
                 self._buffer.append((partition, message.offset(), alert))
 
-    def _heed(self, error: KafkaError, partition: _Partition) -> None:
+    def _heed(self, error: KafkaError, partition: Partition) -> None:
         if error.code() == PARTITION_EOF:
             partition.done = True
             return
@@ -198,22 +184,10 @@ class AlertStream:
             raise failure
         log.warning("kafka_error", error=error.name())
 
-    def _newer(self, partition: _Partition, message: Message) -> Alert | SchemaMismatch | None:
+    def _newer(self, partition: Partition, message: Message) -> Alert | SchemaMismatch | None:
         """The alert of a message, if it is a newer revision than those seen and passes the filter."""
-        value = message.value()
-        if value is None:  # a tombstone: the alert is forgotten
-            partition.revisions.forget((message.key() or b"").decode("utf-8", "replace"))
-            return None
-        try:
-            alert = decode_alert(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            where = f"{self._topic}/{message.partition()}/{message.offset()}"
-            if self._unreadable == "raise":
-                return SchemaMismatch(f"{where} holds no alert ({type(error).__name__})")
-            log.warning("unreadable_alert", at=where, error=type(error).__name__)
-            return None
-        news = partition.revisions.offer(alert, message.offset(), value)
-        return alert if news and self._filter.matches(alert) else None
+        alert = partition.offer(message, self._topic, skip=self._unreadable == "skip")
+        return alert if not isinstance(alert, Alert) or self._filter.matches(alert) else None
 
     async def _next_of_newest(self) -> Alert:
         if self._newest is None:
@@ -273,9 +247,7 @@ class AlertStream:
                 low, high = consumer.get_watermark_offsets(tp, timeout=REQUEST_SECONDS)
                 position = committed[tp.partition]
                 start = position if position >= 0 else (low if self._from_start else high)
-                self._partitions[tp.partition] = _Partition(
-                    tp.partition, start, high, start, position, done=low == high
-                )
+                self._partitions[tp.partition] = Partition(tp.partition, start, high, start, position, done=low == high)
         except KafkaException as error:
             self._failure = transport_error(error, f"topic {self._topic}")
             return

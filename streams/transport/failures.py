@@ -5,11 +5,24 @@ from __future__ import annotations
 
 import logging
 
-from confluent_kafka import KafkaError, KafkaException
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import BrokerUnavailable, ConfigurationError, Fenced, NotAuthorised, TopicMissing, TransportError
 
-__all__ = ["FATAL", "LOGGER", "OUT_OF_RANGE", "PARTITION_END", "describe", "transport_error"]
+__all__ = [
+    "FATAL",
+    "LOGGER",
+    "OUT_OF_RANGE",
+    "PARTITION_END",
+    "describe",
+    "log_commit",
+    "log_error",
+    "raise_unless_passing",
+    "transport_error",
+]
+
+log = structlog.get_logger(__name__)
 
 PARTITION_END = KafkaError._PARTITION_EOF
 OUT_OF_RANGE = KafkaError._AUTO_OFFSET_RESET
@@ -88,3 +101,23 @@ def transport_error(error: KafkaError | KafkaException, about: str = "") -> Tran
     if kind is None:
         kind = BrokerUnavailable if found.retriable() else TransportError
     return kind(text)
+
+
+def raise_unless_passing(error: KafkaError, source: tuple[str, int]) -> None:
+    """Raise what a consumer was told of a partition, unless librdkafka mends it by itself; then it is logged."""
+    failure = transport_error(error, f"{source[0]}/{source[1]}")
+    if not isinstance(failure, (BrokerUnavailable, Fenced)):
+        raise failure
+    log.warning("consumer_error", topic=source[0], partition=source[1], error=describe(error))
+
+
+def log_error(error: KafkaError) -> None:
+    """For a consumer's `error_cb`."""
+    log.warning("consumer_error", error=describe(error))
+
+
+def log_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+    """For a consumer's `on_commit`: what was refused."""
+    refused = error or next((p.error for p in partitions if p.error is not None), None)
+    if refused is not None:
+        log.info("commit_refused", error=describe(refused))

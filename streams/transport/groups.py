@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
@@ -9,6 +10,7 @@ import structlog
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
+from streams.errors import BrokerUnavailable
 from streams.settings import Settings
 from streams.transport.failures import LOGGER, transport_error
 
@@ -47,10 +49,18 @@ def group_operations(
     settings: Settings, groups: Iterable[str], seconds: float = SECONDS
 ) -> Iterator[tuple[str, frozenset[AclOperation]]]:
     """What Kafka allows these credentials with each group; where it has no ACLs, everything. Raises TransportError."""
-    futures = _admin(settings).describe_consumer_groups(
-        list(groups), include_authorized_operations=True, request_timeout=seconds
-    )
-    yield from _operations(futures.items())
+    admin, wanted = _admin(settings), list(groups)
+    deadline = time.monotonic() + seconds
+    while True:
+        futures = admin.describe_consumer_groups(wanted, include_authorized_operations=True, request_timeout=seconds)
+        try:
+            yield from _operations(futures.items())
+        except BrokerUnavailable:  # a broker that has just started has no coordinator for groups yet
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def topic_operations(
@@ -63,9 +73,8 @@ def topic_operations(
     yield from _operations(futures.items())
 
 
-def _operations(futures: Iterable[tuple[str, Future]]) -> Iterator[tuple[str, frozenset[AclOperation]]]:  # type: ignore[type-arg]
-    for name, future in futures:
-        try:
-            yield name, frozenset(future.result().authorized_operations or ())
-        except KafkaException as error:
-            raise transport_error(error, name) from None
+def _operations(futures: Iterable[tuple[str, Future]]) -> list[tuple[str, frozenset[AclOperation]]]:  # type: ignore[type-arg]
+    try:
+        return [(name, frozenset(future.result().authorized_operations or ())) for name, future in futures]
+    except KafkaException as error:
+        raise transport_error(error, "asking Kafka what is allowed") from None

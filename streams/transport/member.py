@@ -16,11 +16,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from streams.errors import BrokerUnavailable, Fenced, StateConflict
+from streams.errors import BrokerUnavailable, StateConflict
 from streams.transport.batch import Batch, Partition
-from streams.transport.failures import LOGGER, OUT_OF_RANGE, PARTITION_END, describe, transport_error
+from streams.transport.failures import (
+    LOGGER,
+    OUT_OF_RANGE,
+    PARTITION_END,
+    log_commit,
+    log_error,
+    raise_unless_passing,
+    transport_error,
+)
 
 __all__ = ["Leaving", "Member", "Starts"]
 
@@ -57,7 +65,7 @@ class Member:
         self._fresh: set[Partition] = set()  # assigned during the present turn
         self._paused: set[Partition] = set()
         self._failure: BaseException | None = None
-        self._consumer = Consumer({**config, "logger": LOGGER, "error_cb": _log_error, "on_commit": _log_commit})
+        self._consumer = Consumer({**config, "logger": LOGGER, "error_cb": log_error, "on_commit": log_commit})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -139,7 +147,7 @@ class Member:
                 source = (message.topic(), message.partition())
                 error = message.error()
                 if error is not None and error.code() not in (PARTITION_END, OUT_OF_RANGE):
-                    _refused(error, source)
+                    raise_unless_passing(error, source)
                     continue
                 batch = batches[source] if source in batches else batches.setdefault(source, self._open(source))
                 if batch is None:
@@ -296,20 +304,3 @@ class Member:
             return await owner(sources)
 
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(OWNER_SECONDS)
-
-
-def _refused(error: KafkaError, source: Partition) -> None:
-    failure = transport_error(error, f"{source[0]}/{source[1]}")
-    if not isinstance(failure, (BrokerUnavailable, Fenced)):
-        raise failure
-    log.warning("consumer_error", topic=source[0], partition=source[1], error=describe(error))
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("consumer_error", error=describe(error))
-
-
-def _log_commit(error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-    refused = error or next((p.error for p in partitions if p.error is not None), None)
-    if refused is not None:
-        log.info("commit_refused", error=describe(refused))

@@ -15,8 +15,9 @@ from protocol_oracle import ALARM, WINDOW
 
 from streams.detect.contribution import Contribution
 from streams.events import Alert, EvidenceCase, Table, Versions, encode
+from streams.state.bound import Closing
+from streams.state.followups import FollowUp
 from streams.state.parts import CloseResult, EvidenceRow
-from streams.state.reading import Closing, FollowUp
 
 Total = tuple[int, int | None]  # counted cases of a pair so far, bucket of its first alarm
 decode_total = msgspec.msgpack.Decoder(Total).decode

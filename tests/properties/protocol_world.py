@@ -23,7 +23,7 @@ import streams.detect.progress
 from streams.detect.time import Timing
 from streams.errors import StateError
 from streams.events import MICRO, Assessment, DeadLetter, decode_alert, encode
-from streams.state.reading import Closing
+from streams.state.bound import Closing
 from streams.state.store import Applied, Store, StoreSettings
 
 TIMING = Timing(WIDTH, DISORDER)

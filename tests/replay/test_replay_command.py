@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from streams.cli import main
 from streams.events import decode_alert
 from streams.state.server import RedisServer
+from streams.transport.groups import groups_named
 from tests.lab import Lab, make_lab, reports
 
 pytestmark = pytest.mark.kafka
@@ -54,6 +55,7 @@ def test_a_replay_leaves_neither_topics_nor_keys_behind(lab: Lab, tmp_path: Path
     before = topics()
     replayed(lab, tmp_path / "out.jsonl")
     assert topics() == before
+    assert groups_named(lab.settings, "replay-") == []
     with lab.store() as store:
         assert not list(store.client.scan_iter("v:{replay-*"))
 

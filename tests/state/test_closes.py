@@ -8,8 +8,9 @@ import streams.state.parts
 from streams.detect.deduplication import Message
 from streams.errors import StateConflict
 from streams.events import PairScore, Span, Tick
+from streams.state.bound import Closing
+from streams.state.followups import FollowUp
 from streams.state.parts import CloseResult
-from streams.state.reading import Closing, FollowUp
 from streams.state.server import RedisServer
 from streams.state.store import Store, StoreSettings
 

@@ -14,7 +14,7 @@ import pytest
 
 from streams.detect.progress import advance
 from streams.detect.time import Timing
-from streams.errors import VigiliaError
+from streams.errors import StateDirty, StoreUnavailable, VigiliaError
 from streams.events import END_OF_TIME, Tick
 from streams.monitors import Monitor, Source
 from streams.settings import Settings
@@ -22,7 +22,7 @@ from streams.state.server import RedisServer
 from streams.state.session import StoreSettings
 from streams.state.store import Store
 from streams.worker import bounded
-from streams.worker.bounded import _check_end
+from streams.worker.bounded import Progress, _check_end, _patiently, _show
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARENT = """
@@ -86,3 +86,37 @@ def test_workers_that_were_stopped_early_give_no_result(
     _check_end(store)
     store.wipe()
     store.close()
+
+
+def test_whoever_watches_outlasts_a_dirty_state_and_a_redis_that_is_away(unique: Callable[[str], str]) -> None:
+    monitor = Monitor(name=unique("watched"), sources=(Source(topic="reports"),))
+    shown: list[Progress] = []
+    with RedisServer() as server:
+        store = Store.connect(server.url, StoreSettings.of(monitor), timeout=1)
+        store.client.hset(store.keys.meta, "dirty", "apply")
+        _show(shown.append, store, {("reports", 0): 7})
+        assert shown == []
+        store.client.hdel(store.keys.meta, "dirty")
+        _show(shown.append, store, {("reports", 0): 7})
+        assert [progress.messages for progress in shown] == [7]
+    _show(shown.append, store, {("reports", 0): 7})
+    assert len(shown) == 1
+    store.close()
+
+
+def test_the_end_is_asked_for_until_redis_answers_but_not_for_ever() -> None:
+    answers: list[Exception | str] = [StoreUnavailable("away"), StoreUnavailable("away"), "here"]
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert _patiently(ask, 30) == "here"
+    answers[:] = [StoreUnavailable("away")] * 2
+    with pytest.raises(StoreUnavailable):
+        _patiently(ask, 0)
+    answers[:] = [StateDirty("half")]
+    with pytest.raises(StateDirty):
+        _patiently(ask, 30)
