@@ -112,9 +112,9 @@ def command(**given: Any) -> None:
     """Fine-tune a base model by a recipe.
 
     The recipe `student` makes the shipped model in about half an hour on two cores, `teacher` a larger one that a
-    student learns from (give it with --teacher). Options without a default change the recipe; what a run used, down to the
-    SHA-256 of every file, is written to recipe.json beside the weights. An interrupted run goes on with --resume and
-    ends with the weights it would have had.
+    student learns from (give it with --teacher). Options without a default change the recipe; what a run used, down to
+    the SHA-256 of every file, is written to recipe.json beside the weights. An interrupted run goes on with --resume
+    and ends with the weights it would have had.
 
     \b
     Examples:
