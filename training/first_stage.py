@@ -4,7 +4,7 @@ Positives and negatives: the training documents of ADE-Corpus-V2 and PsyTAR with
 notes and abstracts (`training.fit.unlabelled`), positive where an artefact finds an adverse event: without them the
 stage would take the style of a note for a reason to spare it. Nothing of the development fold is read.
 
-The threshold is the largest integer at which `RECALL` of the positive sentences of *each* corpus get through, each
+The threshold is the largest at which `RECALL` of the positive sentences of *each* corpus get through, each
 sentence being scored by a model that did not see its document (`FOLDS` parts, a hash of the document deciding). A
 spared sentence's probability is the share of positives among the ADE-Corpus sentences spared so.
 
@@ -14,6 +14,7 @@ A new transformer makes no new stage necessary: `vigilia train export` takes ove
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ FOLDS = 3
 FOLDS_SEED = 3
 UNLABELLED = 12_000
 RIDGE = 1.0
-STEPS = 40
+STEPS = 60
 
 Progress = Callable[[str], None]
 
@@ -82,33 +83,39 @@ def fit_first_stage(
     counts = _counts([e.text for e in given], bits)
     labels = np.array([e.positive for e in given])
     part = np.array([fold_of(e.document, FOLDS_SEED, folds) for e in given])
-    scores = np.zeros(len(given), dtype=np.int64)
-    everything = _fit(counts, labels)
-    unit = float(np.quantile(np.abs(everything[everything != 0]), 0.9999)) / 127  # a handful of weights are cut
+    logits = np.zeros(len(given))
+    weights, intercept = _fit(counts, labels)
+    unit = float(np.quantile(np.abs(weights[weights != 0]), 0.9999)) / 127  # a handful of weights are cut
     for held in range(folds):
-        weights = _fit(counts[part != held], labels[part != held])
-        stage = FirstStage(Header(FORMAT, bits, 0, 0.0, {}), _bytes(weights, unit))
+        others, constant = _fit(counts[part != held], labels[part != held])
+        judge = FirstStage(Header(FORMAT, bits, 0, 0.0, {}), _bytes(others, unit))
         for index in np.flatnonzero(part == held):
-            scores[index] = stage.score(given[index].text)
+            logits[index] = _root(judge.score(given[index].text)) * unit + constant
         say(f"part {held + 1} of {folds}")
     corpora = np.array([e.corpus for e in given])
-    threshold = min(_threshold(scores[(corpora == name) & labels]) for name in ("ade", "psytar"))
-    spared = (corpora == "ade") & (scores < threshold)
+    least = min(_threshold(logits[(corpora == name) & labels]) for name in ("ade", "psytar"))
+    spared = (corpora == "ade") & (logits < least)
     probability = (int(labels[spared].sum()) + 0.5) / (int(spared.sum()) + 1)
-    header = Header(FORMAT, bits, threshold, round(probability, 6), described)
+    root = (least - intercept) / unit
+    header = Header(FORMAT, bits, math.floor(root * abs(root)), round(probability, 6), described)
     through = {
-        name: (int((scores[rows] >= threshold).sum()), int(rows.sum()))
-        for name in sorted(set(corpora))
+        name: (int((logits[rows] >= least).sum()), int(rows.sum()))
+        for name in sorted({e.corpus for e in given})
         if (rows := (corpora == name) & labels).any()
     }
-    return Fitted(FirstStage(header, _bytes(everything, unit)), through)
+    return Fitted(FirstStage(header, _bytes(weights, unit)), through)
 
 
-def _threshold(positives: NDArray[np.int64]) -> int:
-    """The largest threshold that lets `RECALL` of these scores through."""
+def _threshold(positives: NDArray[np.float64]) -> float:
+    """The largest threshold that lets `RECALL` of these logits through."""
     if not len(positives):
         raise ValueError("no positive sentence to choose the threshold by")
-    return int(np.sort(positives)[int(len(positives) * (1 - RECALL))])
+    return float(np.sort(positives)[int(len(positives) * (1 - RECALL))])
+
+
+def _root(score: int) -> float:
+    """What was squared to make a score."""
+    return math.copysign(math.sqrt(abs(score)), score)
 
 
 def _counts(texts: Iterable[str], bits: int) -> Any:
@@ -122,11 +129,8 @@ def _counts(texts: Iterable[str], bits: int) -> Any:
     return matrix
 
 
-def _fit(counts: Any, labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """A ridge logistic regression on counts weighted by rarity (idf), which is folded into the weights.
-
-    It has no intercept: the scores of two fits could not be compared with one threshold.
-    """
+def _fit(counts: Any, labels: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """(weights, intercept) of a ridge logistic regression on counts times rarity (idf), which the weights take in."""
     seen = np.bincount(counts.indices, minlength=counts.shape[1])
     rarity = np.where(seen > 0, np.log((1 + counts.shape[0]) / (1 + seen)) + 1, 0.0)
     features = (counts @ sparse.diags(rarity)).tocsr()
@@ -134,14 +138,13 @@ def _fit(counts: Any, labels: NDArray[np.bool_]) -> NDArray[np.float64]:
     truth = labels.astype(float)
 
     def loss(beta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = features @ beta
+        z = features @ beta[:-1] + beta[-1]
         error = 1 / (1 + np.exp(-np.clip(z, -35, 35))) - truth
-        value = (np.logaddexp(0, z) - truth * z).sum() + RIDGE / 2 * (beta @ beta)
-        return float(value), transposed @ error + RIDGE * beta
+        value = (np.logaddexp(0, z) - truth * z).sum() + RIDGE / 2 * (beta[:-1] @ beta[:-1])
+        return float(value), np.append(transposed @ error + RIDGE * beta[:-1], error.sum())
 
-    found = minimize(loss, np.zeros(counts.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    weights: NDArray[np.float64] = found.x * rarity
-    return weights
+    found = minimize(loss, np.zeros(counts.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    return found.x[:-1] * rarity, float(found.x[-1])
 
 
 def _bytes(weights: NDArray[np.float64], unit: float) -> bytes:
