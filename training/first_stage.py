@@ -89,7 +89,7 @@ def fit_first_stage(
     for held in range(folds):
         others, constant = _fit(counts[part != held], labels[part != held])
         judge = FirstStage(Header(FORMAT, bits, 0, 0.0, {}), _bytes(others, unit))
-        for index in np.flatnonzero(part == held):
+        for index in np.flatnonzero(part == held).tolist():
             logits[index] = _root(judge.score(given[index].text)) * unit + constant
         say(f"part {held + 1} of {folds}")
     corpora = np.array([e.corpus for e in given])

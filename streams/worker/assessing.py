@@ -99,9 +99,12 @@ class Assessing:
 
     def status(self) -> dict[str, object]:
         """See `Stage`."""
-        found = {"stage": "assess", **self._stage.status()}
+        found: dict[str, object] = {"stage": "assess", **self._stage.status()}
         if self._batcher is not None:
-            found["sentences"] = {"read": self._batcher.sentences, "spared": self._batcher.spared}
-            if self._batcher.cache is not None:
-                found["sentences"] |= {"remembered": self._batcher.cache.hits}
+            cache = self._batcher.cache
+            found |= {
+                "sentences_read": self._batcher.sentences,
+                "sentences_spared": self._batcher.spared,
+                "sentences_remembered": cache.hits if cache is not None else 0,
+            }
         return found
