@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from streams.assess.assessor import RETRY_HEADER, Assessor, Draft, Origin, stratum_of
 from streams.assess.text import TextReading
 from streams.errors import PoisonInput
-from streams.events import Assessment, DeadLetter, PairScore, Span, decode_record, encode
-from streams.monitors import Monitor, Source
+from streams.events import Assessment, DeadLetter, PairScore, Span, Uncertain, decode_record, encode
+from streams.monitors import Monitor, Source, TextSettings
 
 NOW = 1_700_000_000_000
 ORIGIN = Origin("reports", 3, 5, 7, NOW)
@@ -161,6 +161,28 @@ def test_a_text_without_pairs_leaves_the_coded_record_as_it_was() -> None:
     record = draft("both", report(narrative="Fine.")).record(TextReading([], [], [], []), "model@1")
     assert (record.drugs, record.events, record.pairs) == (["aspirin", "warfarin"], ["bleeding", "seizure"], None)
     assert record.model == "model@1"
+
+
+@pytest.mark.parametrize("pairs", [READING, TextReading([], [], [], [])])
+def test_uncertain_sentences_are_in_the_record_by_their_place_whether_or_not_a_pair_is(pairs: TextReading) -> None:
+    uncertain = [Uncertain(0, 8, 300_000), Uncertain(20, 30, 550_000, counted=True)]
+    reading = TextReading(pairs.drugs, pairs.events, pairs.scores, pairs.pairs, uncertain)
+    for evidence in ("text", "both"):
+        record = draft(evidence, report(narrative="He bled.")).record(reading, "model@1")
+        assert record.uncertain == uncertain
+        assert decode_record(encode(record)) == record
+        plain = draft(evidence, report(narrative="He bled.")).record(pairs, "model@1")
+        assert msgspec.structs.replace(record, uncertain=[]) == plain
+        assert b"uncertain" not in encode(plain)
+
+
+def test_what_an_uncertain_sentence_counts_is_part_of_the_settings_that_alerts_name() -> None:
+    def hashed(**text: Any) -> str:
+        return Monitor(name="m", sources=(Source(topic="t"),), text=TextSettings(**text)).settings_hash
+
+    hashes = {hashed(), hashed(uncertain="leave_out"), hashed(error_rate=0.1), hashed(threshold=0.4)}
+    assert len(hashes) == 4
+    assert hashed(uncertain="count", error_rate=0.05, threshold=0.5) in hashes
 
 
 def test_a_note_for_a_monitor_of_coded_evidence_counts_as_a_case_without_pairs() -> None:
