@@ -98,9 +98,9 @@ def answering(settings: Settings) -> Iterator[Check]:
 
         from streams.commands.options import store_url
 
-        timeouts = {"socket_timeout": REQUEST_SECONDS, "socket_connect_timeout": REQUEST_SECONDS}
+        url, seconds = store_url(settings), REQUEST_SECONDS
         try:
-            with Redis.from_url(store_url(settings), **timeouts) as client:
+            with Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds) as client:
                 client.ping()
         except RedisError as error:
             raise StoreUnavailable(f"Redis: {error}") from None
