@@ -6,7 +6,7 @@ and non-reports in about equal number, so the way of writing tells nothing about
 
 from __future__ import annotations
 
-from training.augment.generate import DEFAULT_KINDS, augmented, counts_of
+from training.augment.generate import DEFAULT_KINDS, augmented, counts_of, unseen
 from training.augment.names import Names, names_of
 from training.augment.substitution import apply_edits, substituted
 from training.augment.templates import TEMPLATE_KINDS, Skeleton, SkeletonError, grow, read_skeletons, skeletons
@@ -25,4 +25,5 @@ __all__ = [
     "read_skeletons",
     "skeletons",
     "substituted",
+    "unseen",
 ]

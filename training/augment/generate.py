@@ -50,6 +50,12 @@ def augmented(
     return made
 
 
+def unseen(names: Names, rng: random.Random, *, fold: int, kinds: Sequence[str], each: int) -> list[Sentence]:
+    """`each` sentences of every skeleton of these kinds that `augmented` keeps out of training with this fold."""
+    held = [s for s in skeletons() if s.kind in kinds and fold_of(s.document) == fold]
+    return [grow(skeleton, names, rng) for skeleton in held for _ in range(each)]
+
+
 def counts_of(sentences: Iterable[Sentence]) -> dict[str, tuple[int, int]]:
     """Positives and negatives by corpus, in alphabetical order: what a run reports of its augmentation."""
     counts = Counter((s.corpus, s.positive) for s in sentences)

@@ -9,7 +9,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 LAY_EFFECTS = _list(
     """nausea, dizziness, dizzy spells, headaches, bad headaches, brain fog, insomnia, weight gain, dry mouth, stomach
-    cramps, diarrhea, constipation, no appetite, night sweats, hot flashes, itching, itchy skin, hives, a rash
+    cramps, diarrhea, constipation, loss of appetite, night sweats, hot flashes, itching, itchy skin, hives, a rash
     all over, red blotches, swollen lips, swollen ankles, puffy face, leg cramps, muscle aches, joint pain, back
     pain, tingling in my fingers, numb hands, shaky hands, tremors, heart racing, palpitations, chest tightness,
     shortness of breath, dry cough, ringing in the ears, blurry vision, vivid dreams, nightmares, panic
