@@ -1,11 +1,12 @@
 """Skeletons of sentences, and the labelled sentences that are grown from them.
 
 A file in skeletons/ holds one register (how a note, a telegram, a list, an abstract, a patient, a nurse writes), its
-name up to the first "-": note.txt and note-assert.txt both hold notes. A line `[kind]` opens a kind; `+ text` is a skeleton that reports harm done to somebody, `- text` one that does not. In
-the text `<a|b>` is a choice, `[a]` may be left out, both nest; `{drug}` and `{effect}` are filled with names, the same
-slot twice with the same name, `{drug2}` with another. Groups after a colon say who is blamed for what: `{drug:a}`
-pairs with `{effect:a}` alone. `{other}` is a drug that is blamed for nothing; `{sign}` reads like an effect and is
-none (a denied symptom, a reason to treat); the rest are lists in words.py. An arrow `->` is text.
+name up to the first "-": note.txt and note-assert.txt both hold notes. A line `[kind]` opens a kind; `+ text` is a
+skeleton that reports harm done to somebody, `- text` one that does not. In the text `<a|b>` is a choice, `[a]` may be
+left out, both nest; `{drug}` and `{effect}` are filled with names, the same slot twice with the same name, `{drug2}`
+with another. Groups after a colon say who is blamed for what: `{drug:a}` pairs with `{effect:a}` alone. `{other}` is a
+drug that is blamed for nothing; `{sign}` reads like an effect and is none (a denied symptom, a reason to treat); the
+rest are lists in words.py. An arrow `->` is text.
 """
 
 from __future__ import annotations
