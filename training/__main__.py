@@ -1,4 +1,4 @@
-"""`python -m training`: fit, export, evaluate and write the page of results, in sequence. What `make train` runs."""
+"""`python -m training`: fit, export, evaluate, write the page of results and the card. What `make train` runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from streams.cli import main
 from training.evaluate.commands import command as evaluate
+from training.export.card_command import command as card
 from training.export.command import command as export
 from training.fit.command import fit_options, run_fit
 
@@ -33,11 +34,12 @@ from training.fit.command import fit_options, run_fit
 )
 @click.pass_context
 def command(ctx: click.Context, /, no_fit: bool, shipped: Path, page: Path, **given: Any) -> None:
-    """Fit, export, evaluate and write the page of results, in sequence: what `make train` runs."""
+    """Fit, export, evaluate, write the page of results and the model card: what `make train` runs."""
     run: Path = given["out"] if no_fit else run_fit(**given)
     data: Path = given["data"]
     ctx.invoke(export, run=run, data=data, shipped=shipped)
     ctx.invoke(evaluate, artefact=shipped, data=data, reference=run / "fp32" / "adverse_event", run=run, page=page)
+    ctx.invoke(card, run=run, artefact=shipped, results=page.with_suffix("") / "results.json")
 
 
 if __name__ == "__main__":

@@ -149,6 +149,29 @@ def test_missing_corpora_are_named(place: Path, tmp_path: Path, capsys: pytest.C
     assert "ade_corpus_v2/DRUG-AE.rel" in capsys.readouterr().err
 
 
+def test_a_team_without_any_public_corpus_trains_and_measures_on_its_own_notes(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="no onnx: export needs the extra `train`")
+    from training.data import dump_jsonlines
+
+    own, nothing, run, artefact = (tmp_path / name for name in ("notes.jsonl", "data", "run", "artefact"))
+    nothing.mkdir()
+    dump_jsonlines({s.text: s for s in corpus(400)}.values(), own)
+    fitted = ["--base", str(place / "base"), "--data", str(nothing), "--own", str(own), "--out", str(run)]
+    assert main(["train", "fit", *fitted, "--vocabulary", "100", "--augmented", "0.1", "--precision", "fp32"]) == 0
+    record = json.loads((run / "recipe.json").read_text())
+    assert record["own"] == [str(own)]
+    assert record["sentences"]["psytar"] == 0
+    assert main(["train", "export", "--run", str(run), "--data", str(nothing), "--shipped", str(artefact)]) == 0
+    measured = ["--artefact", str(artefact), "--data", str(nothing), "--own", str(own), "--parts", ""]
+    assert main(["train", "evaluate", *measured, "--out", str(tmp_path / "figures.json")]) == 0
+    assert "sentence F1" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "figures.json").read_text())["parts"]["own"]["figures"]
+    held = [s for s in json.loads(f"[{','.join(own.read_text().splitlines())}]") if fold_of(s["document"]) == 0]
+    assert figures["counts"]["sentences"] == len(held)
+
+
 def test_without_torch_the_group_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
