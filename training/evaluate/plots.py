@@ -59,7 +59,12 @@ def _reliability(parts: dict[str, Any], path: Path) -> None:
             axes.plot(x, y, color=colour, marker=marker, markersize=5, linewidth=1.5, label=label)
         for count, x, y in figures["Platt"]["bins"]:
             axes.annotate(f"{count:,}", (x, y), xytext=(5, -11), textcoords="offset points", fontsize=7, color=BLUE)
-        axes.set(xlabel="mean probability of a bin", ylabel="share with an adverse event", xlim=(-0.02, 1.02), ylim=(-0.06, 1.03))
+        axes.set(
+            xlabel="mean probability of a bin",
+            ylabel="share with an adverse event",
+            xlim=(-0.02, 1.02),
+            ylim=(-0.06, 1.03),
+        )
         axes.set_title("Reliability, development fold (numbers: sentences of a bin, Platt)", fontsize=10)
         axes.legend(frameon=False, fontsize=9)
 
