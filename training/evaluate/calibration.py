@@ -83,14 +83,17 @@ def brier_interval(documents: list[str], probabilities: NDArray[np.float64], lab
 
 
 def scalings(measured: Measured) -> dict[str, NDArray[np.float64]]:
-    """Probabilities of every sentence: raw, by temperature, by Platt scaling."""
+    """Probabilities of every sentence: raw, by temperature where one fits, by Platt scaling."""
     logits, labels = measured.logits, measured.labels
     half = np.array([half_of(s.document) for s in measured.sentences])
     raw = 1 / (1 + np.exp(-logits))
     tempered = np.zeros_like(raw)
-    for side in (0, 1):
-        temperature = fit_temperature(logits[half != side], labels[half != side])
-        tempered[half == side] = 1 / (1 + np.exp(-logits[half == side] / temperature))
+    try:
+        for side in (0, 1):
+            temperature = fit_temperature(logits[half != side], labels[half != side])
+            tempered[half == side] = 1 / (1 + np.exp(-logits[half == side] / temperature))
+    except ValueError:  # classes a temperature can't serve, of a model too good or too bad
+        return {"raw": raw, "Platt": measured.probabilities}
     return {"raw": raw, "temperature": tempered, "Platt": measured.probabilities}
 
 
