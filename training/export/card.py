@@ -251,7 +251,7 @@ def _parity(card: Card) -> list[str]:
         cells = [f"{d['largest']:.2g} ({d['mean']:.2g})" for d in parity["outputs"].values()]
         lines.append(f"| {precision} | {' | '.join(cells)} | {parity['same_labels']:.2%} |")
     loss = _loss(card)
-    return [*lines, "", *([loss] if loss else [])]
+    return [*lines, "", loss] if loss else lines
 
 
 def _loss(card: Card) -> str | None:

@@ -87,7 +87,7 @@ _AFTER_ATTENTION = {
 }
 
 
-def _layers(found: Weights, shape: Shape, attention: Mapping[str, str]) -> Weights:
+def _layers(found: Weights, shape: Shape, attention: dict[str, str]) -> Weights:
     weights = _renamed(found, "encoder.embeddings", {"LayerNorm": "embedded"})
     for index in range(shape.layers):
         names = {old: f"layer{index}.{new}" for old, new in (attention | _AFTER_ATTENTION).items()}
@@ -127,7 +127,8 @@ def distance_buckets(longest: int, buckets: int) -> NDArray[np.int64]:
     with np.errstate(divide="ignore"):
         grown = np.log(far / np.float32(exact)) / np.float32(math.log(LONGEST_DISTANCE / exact)) * (half - exact)
     large = np.minimum(exact + np.maximum(grown, 0).astype(np.int64), half - 1)
-    return np.where(np.abs(behind) < exact, np.abs(behind), large) + np.where(behind < 0, half, 0)
+    bucket: NDArray[np.int64] = np.where(np.abs(behind) < exact, np.abs(behind), large) + np.where(behind < 0, half, 0)
+    return bucket
 
 
 ENCODERS: dict[str, Callable[[Weights, Shape, int], Weights]] = {"bert": bert, "mpnet": mpnet}
