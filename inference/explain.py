@@ -7,8 +7,8 @@ Mitchell et al. 2022, "Sampling permutations for Shapley value estimation"). In 
 to the logit of all words less that of none, so the attributions do so too, exactly but for rounding.
 
 The orders come from a published seed and the number of words: a sentence is explained the same way each time. It takes
-`ORDERS * (words - 1) + 2` forward passes of the graph that is served; nothing of torch is needed. How faithful that is:
-docs/results/explain.md.
+`ORDERS * (words - 1) + 2` forward passes of the graph that is served; nothing of torch is needed. How faithful that is,
+`python -m training.trust.faithfulness` measures.
 """
 
 from __future__ import annotations
