@@ -8,9 +8,10 @@ a Random World", ch. 2 and 4.5; Angelopoulos & Bates 2021, "A gentle introductio
 
 **Guaranteed**, of a sentence that is exchangeable with the calibration sentences of its label, and on average over
 calibration sets: the sentence's own label is in its set with probability at least 1 - error rate, for ADEs and for
-other sentences each. Nothing is assumed of the model. **Not guaranteed**: text of another kind (patients' posts, notes:
-`python -m training.trust.coverage` measures what holds there), one given calibration set, sentences of one document taken together (calibration
-sentences come in documents, so they are only nearly exchangeable), a text as a whole, or the pairs.
+other sentences each. Nothing is assumed of the model. **Not guaranteed**: text of another kind (patients' posts,
+notes: `python -m training.trust.coverage` measures what holds there), one given calibration set, sentences of one
+document taken together (calibration sentences come in documents, so they are only nearly exchangeable), a text as a
+whole, or the pairs.
 
 **No set is empty.** Where the two thresholds have passed each other (an error rate above what the model needs) the
 label with the larger p-value stays. That only adds labels, so what is guaranteed holds, and a larger error rate never
