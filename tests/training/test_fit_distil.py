@@ -54,7 +54,8 @@ def test_a_student_that_sees_no_label_comes_to_agree_with_its_teacher(taught: Pa
     from training.batches import collate
 
     batch = collate(encoded(fresh, expected))
-    sentence, drug, _, _ = student.finish()(batch.input_ids, batch.attention_mask)
+    with torch.no_grad():
+        sentence, drug, _, _ = student.finish()(batch.input_ids, batch.attention_mask)
     theirs = torch.tensor([expected[s.text].positive for s in fresh])
     ours = sentence.sigmoid().squeeze(-1)
     assert float((ours - theirs).abs().max()) < 0.2
