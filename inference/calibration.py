@@ -40,26 +40,29 @@ class Platt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """p = sigmoid(intercept + sentence * logit + drug * ln(drug) + effect * ln(effect) + score * pair).
+    """p = sigmoid(intercept + sentence * logit + drug * ln(drug) + effect * ln(effect)) * blame(score).
 
-    `logit` is the sentence's, `ln` are of the confidences of both spans, `pair` is the graph's score of the two.
+    The first factor is the probability that a sentence reports such a drug and such an effect: `logit` is the
+    sentence's, `ln` are of the confidences of both spans. The second, that this drug is blamed for this effect and not
+    another one of the sentence, from the graph's `score` of the two. They are fitted on different text: ADE-Corpus
+    marks no drug that is not to blame.
     """
 
     intercept: float
     sentence: float
     drug: float
     effect: float
-    score: float
+    blame: Platt
 
-    def probability(self, logit: float, drug_confidence: float, effect_confidence: float, pair_logit: float) -> float:
+    def probability(self, logit: float, drug_confidence: float, effect_confidence: float, score: float) -> float:
         """Probability that drug and effect are those of an annotated pair."""
-        return sigmoid(
+        reported = sigmoid(
             self.intercept
             + self.sentence * logit
             + self.drug * math.log(max(drug_confidence, 1e-9))
             + self.effect * math.log(max(effect_confidence, 1e-9))
-            + self.score * pair_logit
         )
+        return reported * self.blame.probability(score)
 
 
 def fit_logistic(features: NDArray[np.float64], labels: NDArray[np.bool_], ridge: float = 1e-3) -> NDArray[np.float64]:

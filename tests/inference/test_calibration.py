@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.calibration import PairCalibration, expected_calibration_error, fit_logistic, fit_platt, sigmoid
+from inference.calibration import PairCalibration, Platt, expected_calibration_error, fit_logistic, fit_platt, sigmoid
 
 
 @given(st.floats(-1e6, 1e6))
@@ -63,12 +63,12 @@ def test_ece_by_hand() -> None:
 
 
 def test_a_pair_is_less_likely_the_less_sure_its_spans_are() -> None:
-    pair = PairCalibration(intercept=0.1, sentence=0.9, drug=1.0, effect=0.5, score=0.7)
-    assert pair.probability(2.0, 1.0, 1.0, 3.0) == pytest.approx(1 / (1 + math.exp(-4.0)))
+    pair = PairCalibration(intercept=0.1, sentence=0.9, drug=1.0, effect=0.5, blame=Platt(0.7, 0.0))
+    assert pair.probability(2.0, 1.0, 1.0, 3.0) == pytest.approx(1 / (1 + math.exp(-1.9)) / (1 + math.exp(-2.1)))
     assert pair.probability(2.0, 0.5, 1.0, 0) < pair.probability(2.0, 1.0, 0.5, 0) < pair.probability(2.0, 1.0, 1.0, 0)
     assert pair.probability(2.0, 0.0, 0.0, 0.0) >= 0
 
 
 def test_a_pair_is_likelier_the_more_its_score_says_so() -> None:
-    pair = PairCalibration(intercept=0.1, sentence=0.9, drug=1.0, effect=0.5, score=0.7)
+    pair = PairCalibration(intercept=0.1, sentence=0.9, drug=1.0, effect=0.5, blame=Platt(0.7, 0.0))
     assert pair.probability(2.0, 0.9, 0.9, -1.0) < pair.probability(2.0, 0.9, 0.9, 1.0)

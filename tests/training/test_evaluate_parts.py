@@ -17,7 +17,7 @@ from training.evaluate.robustness import robustness_row
 from training.evaluate.subgroups import age_of, drug_classes, groups_of, sex_of, subgroup_figures
 from training.export.calibrate import Calibration
 
-ALWAYS = Calibration(Platt(1.0, 0.0), PairCalibration(0.0, 0.0, 0.0, 0.0, 1.0), 0.5, 0.5)
+ALWAYS = Calibration(Platt(1.0, 0.0), PairCalibration(40.0, 0.0, 0.0, 0.0, Platt(1.0, 0.0)), 0.5, 0.5)
 
 
 def spans(*ranges: tuple[int, int]) -> list[DecodedSpan]:

@@ -90,10 +90,12 @@ def exported(precision: str, threads: int = 2) -> Export:
     """Export a run in one precision (int8 or fp32), calibrated on its own development fold."""
 
     def export(run: Path, data: Path) -> Artefact:
-        from training.export.run import development_of, export_run
+        from training.export.run import development_of, export_run, made_for_pairs
         from training.export.weights import read_run
 
-        made = export_run(run, development_of(read_run(run), data), (precision,), threads)  # type: ignore[arg-type]
+        trained = read_run(run)
+        unseen = made_for_pairs(trained, data)
+        made = export_run(run, development_of(trained, data), (precision,), threads, unseen)  # type: ignore[arg-type]
         return load_artefact(next(iter(made.values())).folder)
 
     return export

@@ -89,9 +89,14 @@ def with_first_stage(artefact: Artefact, name: str, content: bytes) -> Artefact:
     return _written(artefact.folder, msgspec.structs.replace(artefact.manifest, files=files, first_stage=name))
 
 
-def calibrated(artefact: Artefact, sentences: Sequence[Sentence], threads: int = 2) -> Artefact:
-    """The artefact with calibration and thresholds fitted on these sentences, which no training has seen."""
+def calibrated(
+    artefact: Artefact, sentences: Sequence[Sentence], threads: int = 2, made: Sequence[Sentence] = ()
+) -> Artefact:
+    """The artefact with calibration and thresholds fitted on these sentences, which no training has seen.
+
+    `made`: see `calibrate`.
+    """
     classifier = OnnxClassifier(artefact, threads=threads)
-    raws = classifier.raw([sentence.text for sentence in sentences])
+    raws, of_made = (classifier.raw([sentence.text for sentence in part]) for part in (sentences, made))
     classifier.close()
-    return with_calibration(artefact, calibrate(sentences, raws))
+    return with_calibration(artefact, calibrate(sentences, raws, (made, of_made)))

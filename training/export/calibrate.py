@@ -9,6 +9,7 @@ import numpy as np
 
 from inference.calibration import PairCalibration, Platt, fit_logistic, fit_platt
 from inference.conformal import Conformal, fit_conformal
+from inference.decoding import DecodedSpan
 from inference.onnx import Raw, confidences
 from training.data import Sentence
 
@@ -26,7 +27,8 @@ class Calibration(NamedTuple):
     conformal: Conformal | None = None
 
 
-UNCALIBRATED = Calibration(Platt(1.0, 0.0), PairCalibration(0.0, 1.0, 0.0, 0.0, 0.0), 0.5, 0.5)
+BLAMED = Platt(0.0, 40.0)  # every pair: where nothing shows which drug is to blame
+UNCALIBRATED = Calibration(Platt(1.0, 0.0), PairCalibration(0.0, 1.0, 0.0, 0.0, BLAMED), 0.5, 0.5)
 
 
 def best_threshold(probabilities: NDArray[Any], missed: float = 0.0) -> float:
@@ -58,7 +60,7 @@ def pair_examples(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> tuple[l
     for sentence, raw in zip(sentences, raws, strict=True):
         gold = [(sentence.drugs[d], sentence.effects[e]) for d, e in sorted(sentence.pairs)]
         met = set()
-        for d, e, logit in raw.pairs:
+        for d, e, _ in raw.pairs:
             drug, effect = raw.drugs[d], raw.effects[e]
             hits = {
                 i
@@ -67,14 +69,41 @@ def pair_examples(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> tuple[l
             }
             met |= hits
             sureness = (np.log(max(confidence, 1e-9)) for confidence in confidences(raw, d, e))
-            features.append([raw.logit, *sureness, logit])
+            features.append([raw.logit, *sureness])
             truth.append(bool(hits))
         missed += len(gold) - len(met)
     return features, truth, missed
 
 
-def calibrate(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> Calibration:
-    """Calibration fitted on sentences that the model was not trained on, and the thresholds it implies."""
+def blame_of(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> Platt:
+    """What a pair's score says of blame, from positive sentences with pairs that are asserted and pairs that are not.
+
+    Only pairs whose spans overlap a marked drug and a marked effect count: other mistakes are the spans' own.
+    """
+    scores, blamed = [], []
+    for sentence, raw in zip(sentences, raws, strict=True):
+        for d, e, score in raw.pairs if sentence.positive else ():
+            drugs, effects = _met(raw.drugs[d], sentence.drugs), _met(raw.effects[e], sentence.effects)
+            if drugs and effects:
+                scores.append(score)
+                blamed.append(any((i, j) in sentence.pairs for i in drugs for j in effects))
+    if not any(blamed) or all(blamed):
+        return BLAMED
+    return fit_platt(np.array(scores), np.array(blamed))
+
+
+def _met(span: DecodedSpan, marked: Sequence[tuple[int, int]]) -> list[int]:
+    return [i for i, (start, end) in enumerate(marked) if span.start < end and span.end > start]
+
+
+def calibrate(
+    sentences: Sequence[Sentence], raws: Sequence[Raw], made: tuple[Sequence[Sentence], Sequence[Raw]] = ((), ())
+) -> Calibration:
+    """Calibration fitted on sentences that the model was not trained on, and the thresholds it implies.
+
+    `made` are made sentences with drugs that are not to blame, and their readings: what the score of a pair means is
+    fitted on them alone, for ADE-Corpus marks no such drug.
+    """
     logits = np.array([raw.logit for raw in raws])
     labels = np.array([sentence.positive for sentence in sentences])
     platt = fit_platt(logits, labels)
@@ -82,10 +111,12 @@ def calibrate(sentences: Sequence[Sentence], raws: Sequence[Raw]) -> Calibration
     threshold = best_threshold(np.array(probabilities))
     conformal = fit_conformal(probabilities, labels.tolist())
     features, truth, missed = pair_examples(sentences, raws)
+    blame = blame_of(*made)
     if not any(truth) or all(truth):
-        pair = PairCalibration(platt.intercept, platt.slope, 0.0, 0.0, 0.0)
+        pair = PairCalibration(platt.intercept, platt.slope, 0.0, 0.0, blame)
         return Calibration(platt, pair, threshold, threshold, conformal)
-    pair = PairCalibration(*(float(value) for value in fit_logistic(np.array(features), np.array(truth))))
+    beta = fit_logistic(np.array(features), np.array(truth))
+    pair = PairCalibration(*(float(value) for value in beta), blame)
     pairs = [
         min(platt.probability(raw.logit), pair.probability(raw.logit, *confidences(raw, d, e), logit))
         for raw in raws

@@ -6,6 +6,7 @@ parity that was measured is left beside it in `parity.json`.
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ import msgspec
 
 from inference.artefact import Artefact, load_artefact
 from streams.errors import WrongModel
-from training.data import Sentence, load_corpora, load_jsonlines, split_corpora
+from training.augment import unseen
+from training.augment.names import names_of
+from training.data import Sentence, load_ade, load_corpora, load_jsonlines, split_ade, split_corpora
 from training.export.artefacts import calibrated, with_first_stage, write_artefact
 from training.export.nodes import Precision
 from training.export.parity import Parity, check, measure, samples
@@ -24,6 +27,7 @@ MODEL_NAME = "adverse_event"
 PARITY = "parity.json"
 SHIPPED: Precision = "int8"
 REFERENCE: Precision = "fp32"
+MADE_EACH = 20  # sentences a skeleton
 
 
 def development_of(trained: Trained, data: Path) -> list[Sentence]:
@@ -37,10 +41,24 @@ def development_of(trained: Trained, data: Path) -> list[Sentence]:
     return split_corpora(corpora, int(trained.recipe["fold"])).development
 
 
+def made_for_pairs(trained: Trained, data: Path) -> list[Sentence]:
+    """Sentences with several drugs, one or none to blame, from skeletons that the run did not train on."""
+    fold = int(trained.recipe["fold"])
+    if not (data / "ade_corpus_v2").is_dir():
+        return []
+    names = names_of(split_ade(load_ade(data / "ade_corpus_v2"), fold).training)
+    rng = random.Random(f"{trained.recipe['seed']}:pairs")
+    return unseen(names, rng, fold=fold, kinds=("two_drugs", "therapeutic", "indication"), each=MADE_EACH)
+
+
 def export_run(
-    run: Path, sentences: Sequence[Sentence], precisions: Sequence[Precision], threads: int = 2
+    run: Path,
+    sentences: Sequence[Sentence],
+    precisions: Sequence[Precision],
+    threads: int = 2,
+    made: Sequence[Sentence] = (),
 ) -> dict[Precision, Artefact]:
-    """Artefacts of a run, calibrated on these sentences. Raises ParityError, ExportError."""
+    """Artefacts of a run, calibrated on these sentences (`made`: see `calibrate`). Raises ParityError, ExportError."""
     trained = read_run(run)
     chosen = samples([sentence.text for sentence in sentences])
     found: dict[Precision, Artefact] = {}
@@ -51,7 +69,7 @@ def export_run(
         parity = measure(trained, artefact, chosen)
         (run / precision / PARITY).write_bytes(msgspec.json.format(msgspec.json.encode(parity), indent=1) + b"\n")
         check(parity, precision)
-        found[precision] = calibrated(artefact, sentences, threads)
+        found[precision] = calibrated(artefact, sentences, threads, made)
     return found
 
 
