@@ -71,7 +71,9 @@ def test_every_line_is_answered_in_order_and_blank_ones_are_not() -> None:
 
 
 def test_a_text_without_a_sentence_has_probability_zero() -> None:
-    assert answers(b'{"id":1,"text":" "}') == [{"id": 1, "probability": 0.0, "verdict": "not", "spans": [], "pairs": []}]
+    assert answers(b'{"id":1,"text":" "}') == [
+        {"id": 1, "probability": 0.0, "verdict": "not", "spans": [], "pairs": []}
+    ]
 
 
 @pytest.mark.parametrize(

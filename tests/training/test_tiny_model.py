@@ -105,14 +105,12 @@ def test_the_graph_gives_what_torch_gives(run: tuple[Path, list[float], Any], tm
     mask = (ids != 0).astype(np.int64)
     with torch.no_grad():
         expected = [output.numpy() for output in model(torch.tensor(ids), torch.tensor(mask))]
-    write_artefact(tmp_path / "exact", read_run(folder), None, None, {})
-    write_artefact(tmp_path / "small", read_run(folder), None, "rows", {})
     real = mask.astype(bool)
     inside = [np.ones((2, 1), bool), real, real, real[:, :, None] & real[:, None, :]]
-    for got, want, where in zip(scores(tmp_path / "exact", ids, mask), expected, inside, strict=True):
-        assert np.abs(got - want)[where].max() < 1e-4
-    for got, want, where in zip(scores(tmp_path / "small", ids, mask), expected, inside, strict=True):
-        assert np.abs(got - want)[where].max() < 0.5
+    for precision, allowed in (("fp32", 1e-4), ("fp16", 0.05), ("int8", 0.5)):
+        write_artefact(tmp_path / precision, read_run(folder), precision)
+        for got, want, where in zip(scores(tmp_path / precision, ids, mask), expected, inside, strict=True):
+            assert np.abs(got - want)[where].max() < allowed
 
 
 def test_a_trained_artefact_reads_what_it_was_taught(run: tuple[Path, list[float], Any], tmp_path: Path) -> None:
@@ -120,7 +118,7 @@ def test_a_trained_artefact_reads_what_it_was_taught(run: tuple[Path, list[float
     from training.export import calibrated, read_run, write_artefact
 
     folder, _, _ = run
-    artefact = calibrated(write_artefact(tmp_path, read_run(folder), None, "rows", {}), corpus(60))
+    artefact = calibrated(write_artefact(tmp_path, read_run(folder), "int8"), corpus(60))
     classifier = OnnxClassifier(artefact)
     good, bad = classifier.classify(["lithium gave him a liver failure.", "he took lithium daily."])
     assert good.probability > artefact.manifest.threshold > bad.probability

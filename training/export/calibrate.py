@@ -115,8 +115,8 @@ def calibrate(
     if not any(truth) or all(truth):
         pair = PairCalibration(platt.intercept, platt.slope, 0.0, 0.0, blame)
         return Calibration(platt, pair, threshold, threshold, conformal)
-    beta = fit_logistic(np.array(features), np.array(truth))
-    pair = PairCalibration(*(float(value) for value in beta), blame)
+    intercept, slope, drug, effect = (float(value) for value in fit_logistic(np.array(features), np.array(truth)))
+    pair = PairCalibration(intercept, slope, drug, effect, blame)
     pairs = [
         min(platt.probability(raw.logit), pair.probability(raw.logit, *confidences(raw, d, e), logit))
         for raw in raws
