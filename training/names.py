@@ -15,7 +15,7 @@ def kept_for_testing(name: str) -> bool:
     """Whether a drug name is kept from augmentation, for the robustness test. Case does not count.
 
     >>> [name for name in ("aspirin", "Lithium", "warfarin", "naproxen", "Eteplirsen") if kept_for_testing(name)]
-    []
+    ['aspirin']
     """
     digest = hashlib.sha256(f"robustness:{name.casefold()}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % SHARE == 0

@@ -22,13 +22,15 @@ SECONDS = 10.0
 
 
 def _admin(settings: Settings) -> AdminClient:
+    """A client. Whoever asks with it keeps it until the answer is there: one that is collected ends its requests."""
     return AdminClient({**settings.kafka(), "logger": LOGGER})
 
 
 def groups_named(settings: Settings, prefix: str, seconds: float = SECONDS) -> list[str]:
     """Consumer groups whose name begins with `prefix`. Raises TransportError."""
+    admin = _admin(settings)
     try:
-        listed = _admin(settings).list_consumer_groups(request_timeout=seconds).result()
+        listed = admin.list_consumer_groups(request_timeout=seconds).result()
     except KafkaException as error:
         raise transport_error(error, "listing consumer groups") from None
     return sorted(group.group_id for group in listed.valid if group.group_id.startswith(prefix))
@@ -39,10 +41,19 @@ def remove_groups(settings: Settings, groups: Iterable[str], seconds: float = SE
     wanted = list(groups)
     if not wanted:
         return
-    for name, future in _admin(settings).delete_consumer_groups(wanted, request_timeout=seconds).items():
-        error = future.exception(2 * seconds)
+    admin = _admin(settings)
+    for name, future in admin.delete_consumer_groups(wanted, request_timeout=seconds).items():
+        error = _failure_of(future, seconds)
         if error is not None:
             log.info("not_removed", name=name, error=str(error))
+
+
+def _failure_of(future: Future, seconds: float) -> BaseException | None:  # type: ignore[type-arg]
+    """Why it failed; a broker that does not answer in time is a failure like another."""
+    try:
+        return future.exception(seconds)
+    except TimeoutError as error:
+        return error
 
 
 def group_operations(
@@ -67,7 +78,8 @@ def topic_operations(
     settings: Settings, topics: Iterable[str], seconds: float = SECONDS
 ) -> Iterator[tuple[str, frozenset[AclOperation]]]:
     """What Kafka allows these credentials with each topic, all of which are there. Raises TransportError."""
-    futures = _admin(settings).describe_topics(
+    admin = _admin(settings)
+    futures = admin.describe_topics(
         TopicCollection(list(topics)), include_authorized_operations=True, request_timeout=seconds
     )
     yield from _operations(futures.items())

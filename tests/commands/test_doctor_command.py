@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_all_is_well_where_all_is_well(
     world.detect()
     result = vigilia("doctor", "-m", world.path)
     assert result.status == 0
-    assert all(line.startswith("ok ") for line in result.out.splitlines())
+    assert all(line.startswith("ok ") for line in result.out.splitlines()), result.out
     for told in (
         world.monitor.assessments_topic,
         "noeviction",
@@ -175,11 +176,12 @@ def test_a_right_that_a_worker_needs_and_lacks_is_named(
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
     }
+    broker = kafka_tool.Broker(properties=properties)
     try:
-        broker = kafka_tool.Broker(properties=properties).start()
+        broker.start()
     except kafka_tool.Missing as error:
         unavailable(f"no Kafka: {error}")
-    with broker:
+    with contextlib.closing(broker):
         monkeypatch.setenv("VIGILIA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
         monkeypatch.delenv("VIGILIA_REDIS_URL", raising=False)
         admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
