@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
-from streams.errors import BrokerUnavailable
+from streams.errors import BrokerUnavailable, TransportError
 from streams.settings import Settings
 from streams.transport.failures import LOGGER, transport_error
 
@@ -37,15 +37,20 @@ def groups_named(settings: Settings, prefix: str, seconds: float = SECONDS) -> l
 
 
 def remove_groups(settings: Settings, groups: Iterable[str], seconds: float = SECONDS) -> None:
-    """Delete consumer groups; what is not there, or still has members, is passed over with a log line."""
-    wanted = list(groups)
+    """Delete consumer groups; what is not there is passed over, what still has members too, with a log line."""
+    try:
+        # Only what the broker shows: the mock shows none, and a client that it refused a deletion aborts at its end.
+        wanted = sorted(set(groups) & set(groups_named(settings, "", seconds)))
+    except TransportError as error:
+        log.info("not_removed", error=str(error))
+        return
     if not wanted:
         return
     admin = _admin(settings)
     for name, future in admin.delete_consumer_groups(wanted, request_timeout=seconds).items():
-        error = _failure_of(future, seconds)
-        if error is not None:
-            log.info("not_removed", name=name, error=str(error))
+        failure = _failure_of(future, seconds)
+        if failure is not None:
+            log.info("not_removed", name=name, error=str(failure))
 
 
 def _failure_of(future: Future, seconds: float) -> BaseException | None:  # type: ignore[type-arg]
