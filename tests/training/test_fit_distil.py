@@ -139,3 +139,22 @@ def test_no_unlabelled_sentence_is_of_the_development_fold(shared_data: Path) ->
     assert {s.corpus.partition(":")[2] for s in found} == set(SOURCES)
     assert not [s for s in found if s.document.isdigit() and fold_of(s.document) == 0]
     assert not development & {normal_form(s.text) for s in found}
+
+
+def test_variants_hold_words_of_the_corpus_alone_and_have_no_label_of_their_own() -> None:
+    import random
+
+    from training.batches import is_unlabelled
+    from training.data import normal_form
+    from training.fit.varied import varied
+
+    sentences = corpus(200, seed=5)
+    taken = {normal_form(s.text) for s in sentences}
+    made = varied(sentences, 0.5, taken, random.Random(3))
+    assert 50 < len(made) <= 100  # the tiny corpus repeats itself: what comes twice is left out
+    assert all(is_unlabelled(s) for s in made)
+    assert {word for s in made for word in s.text.split()} <= {word for s in sentences for word in s.text.split()}
+    assert not taken & {normal_form(s.text) for s in made}
+    assert made == varied(sentences, 0.5, taken, random.Random(3))
+    positive = {s.document for s in sentences if s.positive}
+    assert 0.3 < sum(s.document in positive for s in made) / len(made) < 0.7

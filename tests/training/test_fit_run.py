@@ -130,6 +130,7 @@ def test_teachers_label_what_the_student_reads_and_are_named_in_its_record(
         (["--epochs", "0"], "epochs = 0, must be 1 or more"),
         (["--patience", "2"], "patience needs held above 0"),
         (["--unlabelled", "10"], "no teacher to label them"),
+        (["--varied", "0.5"], "no teacher to label them"),
         (["--lora-rank", "4", "--freeze-layers", "1"], "choose one"),
         (["--vocabulary", "5000"], "the base has"),
         (["--freeze-layers", "9"], "the encoder has 2 layers"),

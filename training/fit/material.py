@@ -22,6 +22,7 @@ from training.data import (
 )
 from training.fit.recipe import Recipe, RecipeError, Stage
 from training.fit.unlabelled import unlabelled
+from training.fit.varied import varied
 
 FILES = (
     "ade_corpus_v2/DRUG-AE.rel",
@@ -74,9 +75,11 @@ def gather(data: Path, recipe: Recipe, limit: int | None = None, own: Sequence[P
     held = [s for s in split.training if is_held(s.document, recipe.held, recipe.seed)]
     everything = (*split.training, *split.development, *patients.training, *patients.development)
     raw: list[Sentence] = []
+    taken = {normal_form(s.text) for s in everything}
     if recipe.unlabelled:
-        taken = {normal_form(s.text) for s in everything}
-        raw = unlabelled(data, recipe.unlabelled, recipe.fold, taken, random.Random(f"{recipe.seed}:unlabelled"))
+        raw += unlabelled(data, recipe.unlabelled, recipe.fold, taken, random.Random(f"{recipe.seed}:unlabelled"))
+    if recipe.varied:
+        raw += varied(labelled, recipe.varied, taken, random.Random(f"{recipe.seed}:varied"))
     counts = {
         "training": len(labelled),
         "held": len(held),

@@ -68,6 +68,7 @@ class Recipe:
     distil_weight: float = 0.5  # share of the teachers' opinion in the target, where there are teachers
     correct_prior: bool = True  # shift the logit of a teacher whose last stage left negatives out
     unlabelled: int = 0  # sentences without labels that the teachers label
+    varied: float = 0.0  # variants of corpus sentences that the teachers label, as a share of the corpus
     held: float = 0.0  # share of the training documents held out for early stopping
     patience: int = 0  # end a stage after so many epochs without a lower loss on what is held; 0 = never
     precision: str = "fp32"
@@ -97,7 +98,7 @@ def _problems(recipe: Recipe) -> list[str]:
     check(
         recipe.vocabulary is None or recipe.vocabulary >= 100, f"vocabulary = {recipe.vocabulary}, must be 100 or more"
     )
-    for name in ("freeze_layers", "lora_rank", "unlabelled", "patience", "weight_decay"):
+    for name in ("freeze_layers", "lora_rank", "unlabelled", "varied", "patience", "weight_decay"):
         check(getattr(recipe, name) >= 0, f"{name} = {getattr(recipe, name)}, must be 0 or more")
     for name in ("warm_up", "distil_weight"):
         check(0 <= getattr(recipe, name) <= 1, f"{name} = {getattr(recipe, name)}, must lie in 0..1")

@@ -70,8 +70,9 @@ def fit(data: Path, out: Path, recipe: Recipe, settings: Settings | None = None)
 
 
 def _check(recipe: Recipe, settings: Settings) -> None:
-    if recipe.unlabelled and not settings.teachers:
-        raise RecipeError(f"unlabelled = {recipe.unlabelled}, but no teacher to label them: name one (--teacher)")
+    for name in ("unlabelled", "varied"):
+        if getattr(recipe, name) and not settings.teachers:
+            raise RecipeError(f"{name} = {getattr(recipe, name)}, but no teacher to label them: name one (--teacher)")
     if recipe.precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError("precision fp16 needs a GPU (its gradients are scaled there); use bf16 or fp32")
     for folder in settings.teachers:
