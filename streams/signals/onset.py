@@ -1,0 +1,95 @@
+"""Time to onset: the shape of a Weibull distribution fitted to the days between a drug and an event.
+
+Events that have nothing to do with the drug come at any time (shape 1); a reaction clusters after the dose (shape below
+1: the hazard falls) or builds up (above 1). Days are whole numbers, and onset on the day of the dose is common, so each
+is taken as an interval [day, day + 1): a density would have no value at 0.
+Only reported cases with both dates are seen, and late onsets are reported less: read it beside disproportion.
+Source: Cornelius, Sauzet, Evans, Drug Saf 2012;35:599; Sauzet et al., Drug Saf 2013;36:995.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+
+from streams.signals.tables import Z95, Interval
+
+__all__ = ["Onset", "Pattern", "weibull"]
+
+Floats = NDArray[np.float64]
+Pattern = Literal["early", "constant", "late"]
+
+_STEP = 1e-4  # of central differences of the gradient: their error is about its square
+_MAX_LOG = 5.0  # of the logarithm of a shape that is still a distribution: beyond, all days fall together
+
+
+class Onset(NamedTuple):
+    """Shape and scale (days) with 95% intervals; `cases` is their number."""
+
+    shape: Interval
+    scale: Interval
+    cases: int
+
+    @property
+    def pattern(self) -> Pattern:
+        """`early` if the shape's interval lies below 1, `late` if above, else `constant`."""
+        if self.shape.upper is not None and self.shape.upper < 1:
+            return "early"
+        return "late" if self.shape.lower is not None and self.shape.lower > 1 else "constant"
+
+
+def _objective(point: Floats, start: Floats, end: Floats, weight: Floats) -> tuple[float, Floats]:
+    """Negative log likelihood of onset in [start, end) and its gradient by (log shape, log scale)."""
+    shape = math.exp(point[0])
+    with np.errstate(divide="ignore"):  # log 0 at day 0
+        powers = [shape * (np.log(t) - point[1]) for t in (start, end)]
+    z0, z1 = (np.exp(np.minimum(p, 700.0)) for p in powers)
+    by_shape = [np.where(z > 0, z, 0) * np.where(z > 0, p, 0) for z, p in zip((z0, z1), powers, strict=True)]
+    gap = np.maximum(z1 - z0, 1e-300)
+    stay, leave = np.exp(-gap), -np.expm1(-gap)
+    value = -z0 + np.log(leave)
+    gradient = [(stay * g1 - g0) / leave for g0, g1 in ((by_shape[0], by_shape[1]), (-shape * z0, -shape * z1))]
+    return -float(weight @ value), -np.array([float(weight @ g) for g in gradient])
+
+
+def weibull(days: ArrayLike, *, width: float = 1.0) -> Onset | None:
+    """Maximum-likelihood Weibull fit to onsets known to lie in [day, day + `width`).
+
+    Intervals are Wald's on the log scale. None if fewer than two different days are given, or they lie so close that
+    no shape is largest. Deterministic. Raises ValueError for a negative day or a width of 0.
+
+    >>> fit = weibull([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 6, 7, 9, 30, 61])
+    >>> [round(x, 3) for x in fit.shape], round(fit.scale.estimate, 2), fit.pattern
+    ([0.73, 0.494, 1.078], 7.63, 'constant')
+    """
+    values = np.asarray(days, float)
+    if values.ndim != 1 or not (np.isfinite(values) & (values >= 0)).all() or not width > 0:
+        raise ValueError("days must be a list of numbers >= 0, and the width above 0")
+    start, weight = np.unique(values, return_counts=True)
+    if len(start) < 2:
+        return None
+    args = (start, start + width, weight.astype(float))
+    mean = math.log(float(values.mean()) + width / 2)
+    found = minimize(
+        _objective, np.array([0.0, mean]), args=args, jac=True, method="L-BFGS-B",
+        bounds=((-_MAX_LOG, _MAX_LOG), (mean - 30, mean + 30)), options={"ftol": 1e-14, "gtol": 1e-9},
+    )  # fmt: skip
+    if abs(found.x[0]) >= _MAX_LOG:
+        return None
+    rows = []
+    for i in range(2):
+        step = np.eye(2)[i] * _STEP
+        rows.append((_objective(found.x + step, *args)[1] - _objective(found.x - step, *args)[1]) / (2 * _STEP))
+    information = (np.array(rows) + np.array(rows).T) / 2
+    if not (np.linalg.eigvalsh(information) > 0).all():
+        return None
+    errors = np.sqrt(np.diag(np.linalg.inv(information)))
+    shape, scale = (
+        Interval(math.exp(x), math.exp(x - Z95 * se), math.exp(x + Z95 * se))
+        for x, se in zip(found.x.tolist(), errors.tolist(), strict=True)
+    )
+    return Onset(shape, scale, len(values))
