@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from inference.onnx import OnnxClassifier, Window
+from inference.graph import GraphClassifier, Window
 
 ORDERS = 8  # even: an order and its reverse
 SEED = 20261122
@@ -48,7 +48,7 @@ class Explanation(NamedTuple):
     words: list[WordAttribution]
 
 
-def explain(classifier: OnnxClassifier, sentence: str, orders: int = ORDERS) -> Explanation:
+def explain(classifier: GraphClassifier, sentence: str, orders: int = ORDERS) -> Explanation:
     """Attributions of a sentence's words, in order. Raises as `classifier.classify`."""
     window = decisive_window(classifier, sentence)
     ranges = window.words.ranges
@@ -60,14 +60,14 @@ def explain(classifier: OnnxClassifier, sentence: str, orders: int = ORDERS) -> 
     return Explanation(values[frozenset(range(len(ranges)))], values[frozenset()], words)
 
 
-def decisive_window(classifier: OnnxClassifier, sentence: str) -> Window:
+def decisive_window(classifier: GraphClassifier, sentence: str) -> Window:
     """The part of a sentence that decides: of several the one with the largest logit."""
     windows = classifier.windows([sentence])
     logits = [scores.logit for scores in classifier.scores(windows)]
     return windows[logits.index(max(logits))]
 
 
-def values_of(classifier: OnnxClassifier, window: Window, shown: Sequence[Words]) -> list[float]:
+def values_of(classifier: GraphClassifier, window: Window, shown: Sequence[Words]) -> list[float]:
     """The logit of a window with only some of its words, for each of `shown`."""
     pieces = _pieces_of(window)
     masked = [

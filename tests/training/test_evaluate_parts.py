@@ -9,7 +9,7 @@ import pytest
 
 from inference.calibration import PairCalibration, Platt
 from inference.decoding import DecodedSpan
-from inference.onnx import Raw
+from inference.graph import Raw
 from training.data import Sentence
 from training.evaluate.development import CrossFit, Measured, half_of, pairs_above, sentence_figures, span_figures
 from training.evaluate.outside import NoteSentence, alarm_row, kind_of, load_notes, note_figures, psytar_figures

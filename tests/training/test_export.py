@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from inference.artefact import load_artefact
-from inference.onnx import OUTPUTS, OnnxClassifier
+from inference.graph import OUTPUTS
+from inference.onnx import OnnxClassifier
 from streams.errors import ConfigurationError, WrongModel
 from tests.training import tiny
 from training.data import Sentence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.onnx import Raw
+from inference.graph import Raw
 from training.data import Sentence
 from training.evaluate.calibration import brier_interval, ece_interval
 from training.evaluate.development import Figures, Measured, curve, sentence_figures

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.onnx import Raw, confidences
+from inference.graph import Raw, confidences
 from training.data import Sentence, fold_of
 from training.evaluate.metrics import (
     Hits,

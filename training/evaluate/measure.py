@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from inference.artefact import Artefact
-from inference.onnx import OnnxClassifier, Raw
+from inference.graph import Raw
+from inference.onnx import OnnxClassifier
 from training.data import Sentence, Split, fold_of, load_ade, load_ncbi, load_phee, split_ade, split_psytar
 from training.evaluate.baselines import baseline_figures
 from training.evaluate.calibration import calibration_figures, reliability, scalings

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inference.artefact import Artefact
-from inference.onnx import Raw
+from inference.graph import Raw
 from streams.assess.sentences import sentences_of
 from training.data import Sentence, deduplicate, fold_of, load_phee, normal_form
 from training.evaluate.development import Figures, Measured, Reader, pairs_above, sentence_figures

@@ -10,7 +10,7 @@ import numpy as np
 from inference.calibration import PairCalibration, Platt, fit_logistic, fit_platt
 from inference.conformal import Conformal, fit_conformal
 from inference.decoding import DecodedSpan
-from inference.onnx import Raw, confidences
+from inference.graph import Raw, confidences
 from training.data import Sentence
 
 if TYPE_CHECKING:

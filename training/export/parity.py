@@ -14,7 +14,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from inference.artefact import Artefact
-from inference.onnx import OUTPUTS
+from inference.graph import OUTPUTS
 from training.export.nodes import Precision
 from training.export.weights import Trained
 
