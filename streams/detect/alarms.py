@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from streams.detect.reference import ReferenceView
 from streams.events import Level, Status, Table
-from streams.signals.early import EarlyRule
 from streams.signals.evidence import measures
 from streams.signals.gps import Prior
 from streams.signals.rounding import round_published
+from streams.signals.rule import AlarmRule
 
 __all__ = ["Alarm", "Alerted", "Firing", "PairKey", "judge"]
 
@@ -87,7 +87,7 @@ def judge(
     alerted: Mapping[PairKey, Alerted],
     cases: Mapping[PairKey, Sequence[Sequence[str]]],
     prior: Prior | None,
-    rule: EarlyRule,
+    rule: AlarmRule,
 ) -> tuple[list[Alarm], dict[PairKey, Alerted]]:
     """Alarms of a bucket in the order of falling S_w/E_w (then drug, event), and what to remember of them.
 
@@ -111,7 +111,7 @@ def judge(
     return alarms, remembered
 
 
-def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], before: bool, rule: EarlyRule) -> Status:
+def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], before: bool, rule: AlarmRule) -> Status:
     drug, event = pair[0].casefold(), pair[1].casefold()
     if (drug, event) in rule.listed:
         return "listed"

@@ -26,8 +26,9 @@ from streams.detect.shares import Blocks, factors, grown
 from streams.detect.step import bucket_cases, drug_score, fires, stepped
 from streams.detect.totals import BucketTotals
 from streams.errors import StateConflict, TooManyPairs
-from streams.signals.early import EarlyRule, Floats, expected_cases, reference_rates
+from streams.signals.early import Floats, expected_cases, reference_rates
 from streams.signals.gps import Prior
+from streams.signals.rule import AlarmRule
 
 __all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
 
@@ -86,7 +87,7 @@ class CloseDelta:
 class Detector:
     """Alarm state of a monitor in memory. Built by `restore`; changed by `load`, `forget` and `advance` only."""
 
-    def __init__(self, rule: EarlyRule, *, memory: Memory, window: ReferenceWindow, drugs: Iterable[str]) -> None:
+    def __init__(self, rule: AlarmRule, *, memory: Memory, window: ReferenceWindow, drugs: Iterable[str]) -> None:
         self.rule = rule
         self.memory = memory
         self.window = window
@@ -99,7 +100,7 @@ class Detector:
     @classmethod
     def restore(
         cls,
-        rule: EarlyRule,
+        rule: AlarmRule,
         *,
         memory: bytes | None = None,
         events: Sequence[str] = (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from streams.events import Assessment, Span
+from streams.events import Assessment, CaseFacts, Span
 
 __all__ = ["Contribution", "Pair", "Position", "contribution_of", "decode_contribution", "encode_contribution"]
 
@@ -19,7 +19,7 @@ class Contribution(Struct, frozen=True, array_like=True, gc=False):
     `drugs` and `events` are sorted and distinct; `scores[i]` is the score of `events[i]` in the case as a whole, in
     micro. `pairs` is None when every drug goes with every event at that score (coded reports), else it lists the pairs
     with their own scores and the words they were read from. `late`: counted in a later bucket than its own. `model`:
-    the classifier that read the text, if one did.
+    the classifier that read the text, if one did. `facts`: what rules beside the signal ask of a case.
 
     The record is positional in Redis: fields are only ever added at the end, with a default.
     """
@@ -35,6 +35,7 @@ class Contribution(Struct, frozen=True, array_like=True, gc=False):
     pairs: tuple[Pair, ...] | None = None
     late: bool = False
     model: str | None = None
+    facts: CaseFacts | None = None
 
 
 def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
@@ -53,6 +54,7 @@ def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
         else tuple(_pair(p.drug, p.event, p.micro, p.span) for p in assessment.pairs),
         late=late,
         model=assessment.model,
+        facts=assessment.facts,
     )
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from streams.monitors import Monitor
-from streams.signals.early import EarlyRule
+from streams.signals.rule import AlarmRule
 
 __all__ = ["rule_of"]
 
 DAY_MS = 86_400_000
 
 
-def rule_of(monitor: Monitor) -> EarlyRule:
+def rule_of(monitor: Monitor) -> AlarmRule:
     """The `early` rule with `monitor`'s settings, spans of days turned into whole buckets (at least one)."""
     alarms = monitor.alarms
 
     def buckets(days: int) -> int:
         return max(1, days * DAY_MS // monitor.bucket_ms)
 
-    return EarlyRule(
+    return AlarmRule(
         pairs=alarms.pairs,
         false_alarms_per_year=alarms.false_alarms_per_year,
         buckets_per_year=alarms.buckets_per_year,

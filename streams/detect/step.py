@@ -12,7 +12,6 @@ from streams.detect.reference import ReferenceView
 from streams.signals.early import (
     MICRO,
     Counts,
-    EarlyRule,
     Floats,
     OwnPast,
     lower_bound,
@@ -21,6 +20,7 @@ from streams.signals.early import (
     updated,
 )
 from streams.signals.rounding import round_state
+from streams.signals.rule import AlarmRule
 
 __all__ = ["bucket_cases", "drug_score", "fires", "stepped"]
 
@@ -51,7 +51,7 @@ def stepped(
     expected: Floats,
     closed: int,
     monitored: bool,
-    rule: EarlyRule,
+    rule: AlarmRule,
 ) -> tuple[DrugState, OwnPast | None]:
     """The drug's state after the bucket, and the pairs' own past; None while the burn-in lasts, which only counts.
 
@@ -73,7 +73,7 @@ def stepped(
     return replace(new, statistics=statistics, ordinal=closed + 1), past
 
 
-def _counted(old: DrugState, bucket: int, score: Counts, expected: Floats, rule: EarlyRule) -> DrugState:
+def _counted(old: DrugState, bucket: int, score: Counts, expected: Floats, rule: AlarmRule) -> DrugState:
     day = bucket * rule.bucket_ms // DAY_MS
     seen = score > 0
     return replace(
@@ -94,7 +94,7 @@ def fires(
     past: OwnPast,
     threshold: Floats,
     view: ReferenceView,
-    rule: EarlyRule,
+    rule: AlarmRule,
 ) -> list[Firing]:
     """The drug's pairs at which the rule fires. `threshold`: that of each event of the view."""
     statistic = mixed(state.statistics)[: view.size]

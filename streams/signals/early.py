@@ -14,12 +14,14 @@ no linear-algebra library decides about the last bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
+
+from streams.signals.rule import AlarmRule
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -28,57 +30,7 @@ MICRO: Final = 1_000_000
 CEILING: Final = 1e200  # of M: a pair kept from alerting by the gates must not reach infinity, where 0 * inf is NaN
 
 
-@dataclass(frozen=True)
-class EarlyRule:
-    """Parameters of the rule. Spans of time are in whole buckets. Defaults are those measured on VAERS, a day a bucket.
-
-    pairs: K, the drug-event pairs that share the budget · open_vocabulary: whether there may be more, at smaller shares
-    (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year · burn_in:
-    buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots · recent:
-    "six months ago" · past: how old own past must be · bystander: span of its cases.
-    """
-
-    pairs: int = 66_600
-    false_alarms_per_year: float = 5.0
-    buckets_per_year: float = 238.0
-    strata: int = 5
-    burn_in: int = 365
-    window: int = 730
-    snapshot: int = 91
-    recent: int = 182
-    past: int = 365
-    bystander: int = 365
-    bucket_ms: int = 86_400_000
-    thetas: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
-    rho: float = 2.0
-    stratum_prior: float = 200.0
-    past_prior: float = 5.0
-    score_cap: float = 3.0
-    min_cases: float = 3.0
-    min_days: int = 3
-    bound_level: float = 0.05
-    exclude_own: bool = False
-    open_vocabulary: bool = False
-    listed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    non_reactions: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def injection(self) -> float:
-        """a = 1/K: what each pair's M gains in each closed bucket."""
-        return 1.0 / self.pairs
-
-    @property
-    def head_start(self) -> float:
-        """a*b: M of a pair when its drug is first seen, as if a year had passed."""
-        return self.buckets_per_year / self.pairs
-
-    @property
-    def threshold(self) -> float:
-        """c = 2b/A."""
-        return 2.0 * self.buckets_per_year / self.false_alarms_per_year
-
-
-def reference_rates(*, event_micro: Counts, cases: Counts, rule: EarlyRule) -> Floats:
+def reference_rates(*, event_micro: Counts, cases: Counts, rule: AlarmRule) -> Floats:
     """p_rs: shape (strata, events) from m in micro of the same shape and N of shape (strata,).
 
     Neither may be negative. With a drug's own cases taken out both may be smaller than the window's.
@@ -107,14 +59,14 @@ class OwnPast:
     ratio: Floats
 
 
-def own_past(*, score_micro: Counts, expected: Floats, rule: EarlyRule) -> OwnPast:
+def own_past(*, score_micro: Counts, expected: Floats, rule: AlarmRule) -> OwnPast:
     """alpha = 5 + S_old, beta = 5 + E_old; never a ratio below one: having been rarer than expected gains nothing."""
     beta = rule.past_prior + expected
     alpha = np.maximum(rule.past_prior + score_micro / MICRO, beta)
     return OwnPast(alpha, beta, alpha / beta)
 
 
-def updated(statistics: Floats, *, score_micro: Counts, expected: Floats, past: OwnPast, rule: EarlyRule) -> Floats:
+def updated(statistics: Floats, *, score_micro: Counts, expected: Floats, past: OwnPast, rule: AlarmRule) -> Floats:
     """M after this bucket, shape (thetas, events). The injection comes after the update, or the bound is lost."""
     x = np.minimum(score_micro / MICRO, rule.score_cap)
     power = past.alpha + x
@@ -137,6 +89,6 @@ def mixed(statistics: Floats) -> Floats:
     return total / len(statistics)
 
 
-def lower_bound(*, cases: float, expected: float, past_ratio: float, rule: EarlyRule) -> float:
+def lower_bound(*, cases: float, expected: float, past_ratio: float, rule: AlarmRule) -> float:
     """5% quantile of Gamma(0.5 + S_w) / (0.5 + lambda E_w): the least effect the recent data support."""
     return float(gammaincinv(0.5 + cases, rule.bound_level)) / (0.5 + past_ratio * expected)

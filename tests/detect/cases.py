@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from streams.detect.close import CloseDelta, Detector
 from streams.detect.contribution import Contribution
 from streams.detect.totals import BucketTotals, pair_scores
-from streams.signals.early import EarlyRule
+from streams.signals.rule import AlarmRule
 
 DRUGS = ("A", "B", "C")
 EVENTS = ("ache", "burn", "cramp", "dizzy", "ear")
 MICRO = 1_000_000
 
 # Alarms come easily and windows are short, so that ten buckets go through everything a year goes through.
-RULE = EarlyRule(
+RULE = AlarmRule(
     pairs=100,
     false_alarms_per_year=400,
     buckets_per_year=20,
@@ -106,7 +106,7 @@ class Kept:
         self.memory = delta.memory_blob
         return delta
 
-    def restored(self, rule: EarlyRule) -> Detector:
+    def restored(self, rule: AlarmRule) -> Detector:
         """A detector from nothing but what was kept."""
         return Detector.restore(
             rule, memory=self.memory, events=self.events, drugs=self.drugs, totals=self.totals.values()

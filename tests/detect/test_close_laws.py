@@ -16,7 +16,7 @@ from streams.detect.close import Detector
 from streams.detect.contribution import Contribution
 from streams.detect.totals import BucketTotals, pair_scores
 from streams.errors import ConfigurationError, StateConflict, TooManyPairs
-from streams.signals.early import EarlyRule
+from streams.signals.rule import AlarmRule
 from tests.detect.cases import EVENTS, MICRO, RULE, Kept, PairName, Stream, streams, written
 
 laws = settings(deadline=None, max_examples=50)
@@ -31,7 +31,7 @@ def case(drugs: str, events: list[str], stratum: int = 0, offset: int = 0) -> Co
 @laws
 @given(streams(), st.randoms(use_true_random=False), OWN)
 def test_the_order_of_cases_within_a_bucket_does_not_matter(
-    stream: Stream, order: random.Random, rule: EarlyRule
+    stream: Stream, order: random.Random, rule: AlarmRule
 ) -> None:
     first, second = Detector.restore(rule), Detector.restore(rule)
     one, other = Kept(), Kept()
@@ -42,7 +42,7 @@ def test_the_order_of_cases_within_a_bucket_does_not_matter(
 
 @laws
 @given(streams(), OWN)
-def test_a_detector_rebuilt_from_what_was_kept_closes_alike(stream: Stream, rule: EarlyRule) -> None:
+def test_a_detector_rebuilt_from_what_was_kept_closes_alike(stream: Stream, rule: AlarmRule) -> None:
     detector, kept, rebuilt = Detector.restore(rule), Kept(), Kept()
     for bucket, cases in stream:
         again = rebuilt.restored(rule)
@@ -51,7 +51,7 @@ def test_a_detector_rebuilt_from_what_was_kept_closes_alike(stream: Stream, rule
 
 @laws
 @given(streams(), OWN)
-def test_an_event_that_appears_late_is_as_if_it_had_been_known_from_the_start(stream: Stream, rule: EarlyRule) -> None:
+def test_an_event_that_appears_late_is_as_if_it_had_been_known_from_the_start(stream: Stream, rule: AlarmRule) -> None:
     growing, dense = Detector.restore(rule), Detector.restore(rule, events=EVENTS)
     one, other = Kept(), Kept()
     for bucket, cases in stream:
@@ -86,7 +86,7 @@ def test_evaluating_changes_nothing_and_part_of_it_is_part_of_the_whole(stream: 
 class Eager:
     """A naive detector: every pair of a drug once seen in every bucket, plain floats, windows summed anew."""
 
-    def __init__(self, rule: EarlyRule) -> None:
+    def __init__(self, rule: AlarmRule) -> None:
         self.rule = rule
         self.stream: Stream = []
         self.values: dict[PairName, list[float]] = {}
@@ -157,7 +157,7 @@ class Eager:
 
 @laws
 @given(streams(), OWN)
-def test_lazy_incremental_state_equals_an_eager_naive_detector(stream: Stream, rule: EarlyRule) -> None:
+def test_lazy_incremental_state_equals_an_eager_naive_detector(stream: Stream, rule: AlarmRule) -> None:
     detector, kept, plain = Detector.restore(rule), Kept(), Eager(rule)
     for bucket, cases in stream:
         alarms = {(a.drug, a.event): a.statistic for a in kept.close(detector, bucket, cases).alarms}

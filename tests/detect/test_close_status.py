@@ -8,10 +8,10 @@ from streams.detect.alarms import Alerted, Firing, PairKey, judge
 from streams.detect.contribution import Contribution
 from streams.detect.reference import ReferenceWindow
 from streams.detect.totals import BucketTotals
-from streams.signals.early import EarlyRule
+from streams.signals.rule import AlarmRule
 
 MICRO = 1_000_000
-RULE = EarlyRule(strata=1, listed=frozenset({("a", "listed")}), non_reactions=frozenset({"none", "listed"}))
+RULE = AlarmRule(strata=1, listed=frozenset({("a", "listed")}), non_reactions=frozenset({"none", "listed"}))
 CASE = Contribution(("t", 0, 0), 0, "1", 1, 0, ("A", "B", "C"), ("Listed", "None", "ill"), (MICRO,) * 3)
 
 

@@ -16,7 +16,7 @@ from streams.detect.contribution import Contribution
 from streams.detect.rule import rule_of
 from streams.detect.totals import BucketTotals, pair_scores
 from streams.monitors import load_monitor
-from streams.signals.early import EarlyRule
+from streams.signals.rule import AlarmRule
 from tests.replay.vaers_recount import EPOCH, Report, by_day, counted, read, recount
 
 RULE = rule_of(load_monitor("vaers"))
@@ -42,7 +42,7 @@ def contributions(reports: Iterable[Report]) -> list[Contribution]:
     return result
 
 
-def alarms_of(cases: Iterable[Contribution], rule: EarlyRule) -> list[Alarm]:
+def alarms_of(cases: Iterable[Contribution], rule: AlarmRule) -> list[Alarm]:
     """Close every bucket in order; the cases of a pair are looked up as a store would."""
     buckets: dict[int, list[Contribution]] = defaultdict(list)
     for case in cases:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gamma
 
-from streams.signals.early import EarlyRule, expected_cases, lower_bound, mixed, own_past, reference_rates, updated
+from streams.signals.early import expected_cases, lower_bound, mixed, own_past, reference_rates, updated
+from streams.signals.rule import AlarmRule
 
-RULE = EarlyRule()
+RULE = AlarmRule()
 MICRO = 1_000_000
 
 
@@ -26,7 +27,7 @@ def test_defaults_are_the_published_ones() -> None:
 def test_expectation_is_the_formula() -> None:
     """By hand: N = (100, 300), m = (4, 0), p = 4.5/401; p_1 = (4 + 200 p)/300, p_2 = 200 p/500; E = 2 p_1 + 3 p_2."""
     rates = reference_rates(
-        event_micro=np.array([[4 * MICRO], [0]]), cases=np.array([100, 300]), rule=EarlyRule(strata=2)
+        event_micro=np.array([[4 * MICRO], [0]]), cases=np.array([100, 300]), rule=AlarmRule(strata=2)
     )
     p = 4.5 / 401
     assert rates[:, 0] == pytest.approx([(4 + 200 * p) / 300, 200 * p / 500])
@@ -68,7 +69,7 @@ def test_the_update_gains_nothing_on_average_at_the_effect_bound(
 ) -> None:
     """Under the prior predictive at ratio rho the factor's mean is 1 (without the cap on scores)."""
     past = own_past(
-        score_micro=np.array([round(old * MICRO)]), expected=np.array([old_expected]), rule=EarlyRule(score_cap=1e9)
+        score_micro=np.array([round(old * MICRO)]), expected=np.array([old_expected]), rule=AlarmRule(score_cap=1e9)
     )
     alpha, beta = float(past.alpha[0]), float(past.beta[0])
     mean = np.zeros(6)
@@ -85,7 +86,7 @@ def test_the_update_gains_nothing_on_average_at_the_effect_bound(
             score_micro=np.array([n * MICRO]),
             expected=np.array([expected]),
             past=past,
-            rule=EarlyRule(score_cap=1e9, pairs=10**15),
+            rule=AlarmRule(score_cap=1e9, pairs=10**15),
         )
         mean += math.exp(log_mass) * factor[:, 0]
     assert mean[0] == pytest.approx(1, abs=1e-3)
