@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 2  # 2: assessments mark uncertain sentences
+SCHEMA_VERSION = 3  # 2: assessments mark uncertain sentences; 3: facts of a case, alerts of rules beside the signal
 MICRO = 1_000_000
 END_OF_TIME = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the received_at of an end tick, "+infinity"
 
@@ -25,15 +25,19 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=200)]
 Term = Annotated[str, Meta(min_length=1, max_length=300)]
 Role = Literal["suspect", "concomitant", "interacting"]
 Sex = Literal["F", "M", "U"]
+Seriousness = Literal["death", "life_threatening", "hospitalisation", "disability", "congenital_anomaly", "other"]
+Outcome = Literal["recovered", "recovering", "not_recovered", "sequelae", "fatal", "unknown"]
 
 # ---------------------------------------------------------------- input topics
 
 
 class Product(Struct, frozen=True, gc=False):
-    """A drug or vaccine named in a report, with the role the reporter gave it."""
+    """A drug or vaccine named in a report, with the role the reporter gave it, its lot and who made it."""
 
     name: Term
     role: Role = "suspect"
+    lot: Annotated[str, Meta(max_length=100)] | None = None
+    manufacturer: Annotated[str, Meta(max_length=300)] | None = None
 
 
 class Patient(Struct, frozen=True, gc=False):
@@ -48,7 +52,8 @@ class AdverseEvent(Struct, frozen=True, gc=False, tag_field="type", tag="adverse
     """One version of one case (an ICSR): products, coded event terms, and a narrative if there is one.
 
     `received_at` is when the reporting system received the report: milliseconds UTC or RFC 3339 with an offset. Without
-    it the Kafka timestamp of the record counts.
+    it the Kafka timestamp of the record counts. `seriousness` names the criteria met (E2B E.i.3.2), `outcome` is the
+    worst of the case's events (E2B E.i.7); `serious` alone says that there are some, or none.
     """
 
     case_id: Identifier
@@ -61,6 +66,8 @@ class AdverseEvent(Struct, frozen=True, gc=False, tag_field="type", tag="adverse
     onset_date: date | None = None
     serious: bool | None = None
     narrative: str | None = None
+    seriousness: Annotated[list[Seriousness], Meta(max_length=6)] = []
+    outcome: Outcome | None = None
 
 
 class ClinicalNote(Struct, frozen=True, gc=False, tag_field="type", tag="clinical_note"):
@@ -107,13 +114,38 @@ class Uncertain(Struct, frozen=True, gc=False, array_like=True):
     counted: bool = False
 
 
+class Lot(Struct, frozen=True, gc=False, array_like=True):
+    """The lot and the manufacturer of a drug of the case, as reported."""
+
+    drug: str
+    lot: str | None = None
+    manufacturer: str | None = None
+
+
+class CaseFacts(Struct, frozen=True, gc=False, array_like=True):
+    """What rules beside the signal ask of a case. Positional: fields are only ever added at the end, with a default.
+
+    `serious`: None if the message doesn't say · `fatal`: a criterion or the outcome is death · `age`: completed years,
+    90 for older ones · `onset_days`: from exposure to onset, None if either is unknown or onset comes first ·
+    `completeness`: percent, after vigiGrade (`streams.assess.facts`) · `narrative`: there is a text · `lots`: sorted.
+    """
+
+    serious: bool | None = None
+    fatal: bool = False
+    age: int | None = None
+    onset_days: int | None = None
+    completeness: int = 0
+    narrative: bool = False
+    lots: tuple[Lot, ...] = ()
+
+
 class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="assessment"):
     """What one source message contributes if it counts.
 
     Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
     `events[i]` in the case as a whole. `pairs` is None when every drug goes with every event at that score (coded
     reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys. `uncertain` names the
-    sentences that go to review, in order.
+    sentences that go to review, in order. `facts` is None in records of schema 1 and 2.
     """
 
     topic: str
@@ -132,6 +164,7 @@ class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="k
     model: str | None = None
     retry_of: str | None = None
     uncertain: list[Uncertain] = []
+    facts: CaseFacts | None = None
 
 
 class DeadLetter(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="dead_letter"):
@@ -171,7 +204,7 @@ AssessmentRecord = Assessment | DeadLetter | Gap | Tick
 
 State = Literal["provisional", "raised", "updated", "withdrawn"]
 Status = Literal["new", "update", "listed", "bystander", "non_reaction"]
-Level = Literal["early", "strong"]
+Level = Literal["early", "strong", "rule"]
 
 
 class Table(Struct, frozen=True):
@@ -200,16 +233,27 @@ class EvidenceCase(Struct, frozen=True, omit_defaults=True):
     probability: float = 1.0
     late: bool = False
     span: Span | None = None
+    serious: bool | None = None
+    fatal: bool = False
+    age: int | None = None
+    onset_days: int | None = None
+    completeness: float | None = None
+    narrative: bool = False
+    lots: tuple[str, ...] = ()
 
 
 class Versions(Struct, frozen=True):
-    """What produced an alert: hashes of the monitor's settings and vocabulary, the model, the rule and this schema."""
+    """What produced an alert: hashes of the monitor's settings and vocabulary, the model, the rule and this schema.
+
+    `rules`: version and hash of the rules file, None if the monitor has none.
+    """
 
     monitor: str
     rule: str
     vocabulary: str
     model: str | None
     schema: int = SCHEMA_VERSION
+    rules: str | None = None
 
 
 class Alert(Struct, frozen=True):
@@ -221,6 +265,9 @@ class Alert(Struct, frozen=True):
     `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
     `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals. `windows` counts the pair's cases of the
     last day, week, month, half year and the whole reference window, in whole buckets up to `decided`.
+
+    `kind` is `signal`, or the name of a rule beside it, whose `level` is `rule` and whose event may be `*`: any event.
+    Only a signal of level `strong` claims the budget: `budget` is its number of false alarms a year, else None.
     """
 
     id: str
@@ -244,6 +291,7 @@ class Alert(Struct, frozen=True):
     versions: Versions
     chain: str | None = None
     windows: dict[str, int] = {}
+    budget: float | None = None
 
 
 def rank(alert: Alert) -> tuple[bool, int, bool]:

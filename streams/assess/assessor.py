@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import msgspec
 
+from streams.assess.facts import facts_of
 from streams.assess.fingerprints import Fingerprints
 from streams.assess.terms import drug_term, event_term
 from streams.assess.text import TextReading
@@ -150,6 +151,7 @@ class Assessor:
             scores=[MICRO] * len(events),
             fingerprints=self._fingerprints.of(message),
             retry_of=retry_of,
+            facts=facts_of(message, self._drug_name, blamed=_BLAMED),
         )
         if self._reads_text:
             text = message.narrative if isinstance(message, AdverseEvent) else message.text
@@ -160,12 +162,15 @@ class Assessor:
     def _coded_terms(self, message: SourceMessage) -> tuple[list[str], list[str]]:
         if not self._coded or not isinstance(message, AdverseEvent):
             return [], []
-        drugs = {product.name for product in message.products if product.role in _BLAMED}
+        drugs = {self._drug_name(product.name) for product in message.products if product.role in _BLAMED}
         events = set(message.events)
         if self._reads_text:
-            drugs = {_drug_term(name) or name for name in drugs}
             events = {_event_term(name) or name for name in events}
         return sorted(drugs), sorted(events)
+
+    def _drug_name(self, name: str) -> str:
+        """A product's name as the case's drugs are spelled."""
+        return (_drug_term(name) or name) if self._reads_text else name
 
 
 def encoded(record: AssessmentRecord) -> bytes:

@@ -206,6 +206,8 @@ def _cleaned_report(report: AdverseEvent) -> AdverseEvent:
             narrative = None
     region = report.patient.region
     terms = [report.case_id, *[product.name for product in report.products], *report.events]
+    for product in report.products:
+        terms += [part or " " for part in (product.lot, product.manufacturer) if part is not None]
     if region is not None:
         terms.append(region or " ")
     if narrative is report.narrative and _all_plain(terms):
@@ -213,10 +215,20 @@ def _cleaned_report(report: AdverseEvent) -> AdverseEvent:
     return replace(
         report,
         case_id=clean_term(report.case_id, "$.case_id"),
-        products=[Product(clean_term(p.name, f"$.products[{i}].name"), p.role) for i, p in enumerate(report.products)],
+        products=[_cleaned_product(product, f"$.products[{i}]") for i, product in enumerate(report.products)],
         events=[clean_term(event, f"$.events[{i}]") for i, event in enumerate(report.events)],
         patient=_cleaned_patient(report.patient),
         narrative=narrative,
+    )
+
+
+def _cleaned_product(product: Product, path: str) -> Product:
+    lot, maker = product.lot, product.manufacturer
+    return Product(
+        clean_term(product.name, f"{path}.name"),
+        product.role,
+        clean_term(lot, f"{path}.lot") if lot and lot.strip() else None,
+        clean_term(maker, f"{path}.manufacturer") if maker and maker.strip() else None,
     )
 
 

@@ -6,12 +6,13 @@ and a VAX row for each vaccine. Of a report we take:
 | field | from |
 |---|---|
 | `case_id` | VAERS_ID |
-| `products` | VAX_TYPE, each once, in file order |
+| `products` | VAX_TYPE, VAX_LOT and VAX_MANU, each combination once, in file order |
 | `events` | SYMPTOM1 to SYMPTOM5 of all its rows, each once, in file order |
 | `received_at` | RECVDATE, midnight UTC |
 | `patient` | AGE_YRS, else CAGE_YR + CAGE_MO (both in years); SEX; STATE |
 | `exposure_date`, `onset_date` | VAX_DATE, ONSET_DATE |
-| `serious` | DIED, L_THREAT, HOSPITAL, X_STAY or DISABLE is Y |
+| `serious` | DIED, L_THREAT, HOSPITAL, X_STAY, DISABLE or BIRTH_DEFECT is Y; `seriousness` says which of them |
+| `outcome` | `fatal` if DIED is Y, else RECOVD |
 | `narrative` | SYMPTOM_TEXT |
 
 Nothing is left out. A report that can't be a case (no readable RECVDATE, no vaccine, or rows in SYMPTOMS or VAX without
@@ -37,7 +38,7 @@ from typing import IO, Final, NamedTuple
 import msgspec
 
 from streams.errors import ConfigurationError
-from streams.events import AdverseEvent, Patient, Product, Sex
+from streams.events import AdverseEvent, Outcome, Patient, Product, Seriousness, Sex
 
 __all__ = ["Problem", "read_vaers"]
 
@@ -45,6 +46,15 @@ _MEMBER: Final = re.compile(r"(?P<year>\d{4})VAERS(?P<part>DATA|SYMPTOMS|VAX)\.c
 _PARTS: Final = ("DATA", "SYMPTOMS", "VAX")
 _DATE: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 _SERIOUS: Final = ("DIED", "L_THREAT", "HOSPITAL", "X_STAY", "DISABLE")
+_CRITERIA: Final[dict[str, Seriousness]] = {
+    "DIED": "death",
+    "L_THREAT": "life_threatening",
+    "HOSPITAL": "hospitalisation",
+    "X_STAY": "hospitalisation",
+    "DISABLE": "disability",
+    "BIRTH_DEFECT": "congenital_anomaly",  # a column of later years
+}
+_OUTCOMES: Final[dict[str, Outcome]] = {"Y": "recovered", "N": "not_recovered", "U": "unknown"}
 _SEXES: Final[dict[str, Sex]] = {"F": "F", "M": "M", "U": "U", "": "U"}
 _COLUMNS: Final = {
     "DATA": {"VAERS_ID", "RECVDATE", "STATE", "AGE_YRS", "CAGE_YR", "CAGE_MO", "SEX", "SYMPTOM_TEXT", "VAX_DATE"}
@@ -197,26 +207,38 @@ def _entries(year: _Year, on_problem: Callable[[Problem], None]) -> Iterator[_En
     terms: dict[str, dict[str, None]] = defaultdict(dict)
     for row in year.rows("SYMPTOMS"):
         terms[row["VAERS_ID"]].update(dict.fromkeys(row[f"SYMPTOM{i}"] for i in range(1, 6)))
-    vaccines: dict[str, dict[str, None]] = defaultdict(dict)
+    vaccines: dict[str, dict[Product, None]] = defaultdict(dict)
     for row in year.rows("VAX"):
-        vaccines[row["VAERS_ID"]][row["VAX_TYPE"]] = None
+        if row["VAX_TYPE"]:
+            vaccines[row["VAERS_ID"]][_product(row)] = None
     seen: set[str] = set()
     for row in year.rows("DATA"):
         key = row["VAERS_ID"]
         seen.add(key)
-        yield _report(row, _named(terms.get(key)), _named(vaccines.get(key)), year.name("DATA"), on_problem)
+        yield _report(row, _named(terms.get(key)), list(vaccines.get(key, ())), year.name("DATA"), on_problem)
     for key in sorted((terms.keys() | vaccines.keys()) - seen):
         part = "SYMPTOMS" if key in terms else "VAX"
         on_problem(Problem(year.name(part), key, "no row in DATA", fatal=True))
-        yield _refused(key, _named(vaccines.get(key)), _named(terms.get(key)))
+        yield _refused(key, list(vaccines.get(key, ())), _named(terms.get(key)))
 
 
 def _named(names: dict[str, None] | None) -> list[str]:
     return [name for name in names or () if name]
 
 
+def _product(row: Row) -> Product:
+    """A vaccine with its lot and manufacturer, where the row names any."""
+    lot, maker = (row.get(column, "") for column in ("VAX_LOT", "VAX_MANU"))
+    unknown = ("", "UNKNOWN", "UNK", "NONE", "N/A", "UNKNOWN MANUFACTURER")
+    return Product(
+        row["VAX_TYPE"],
+        lot=None if lot.upper() in unknown else lot,
+        manufacturer=None if maker.upper() in unknown else maker,
+    )
+
+
 def _report(
-    row: Row, events: list[str], products: list[str], file: str, on_problem: Callable[[Problem], None]
+    row: Row, events: list[str], products: list[Product], file: str, on_problem: Callable[[Problem], None]
 ) -> _Entry:
     """One row of DATA with its terms and vaccines."""
     key = row["VAERS_ID"]
@@ -239,27 +261,31 @@ def _report(
     if sex is None:
         unreadable("SEX")
     age = _age(row, unreadable)
+    criteria = dict.fromkeys(name for column, name in _CRITERIA.items() if row.get(column) == "Y")
+    seriousness: list[Seriousness] = list(criteria)
     midnight = datetime(received.year, received.month, received.day, tzinfo=UTC)
     report = AdverseEvent(
         case_id=key,
-        products=[Product(name) for name in products],
+        products=products,
         events=events,
         received_at=int(midnight.timestamp()) * 1000,
         patient=Patient(age_years=age, sex=sex or "U", region=row["STATE"] or None),
         exposure_date=optional["VAX_DATE"],
         onset_date=optional["ONSET_DATE"],
-        serious=any(row[flag] == "Y" for flag in _SERIOUS),
+        serious=bool(seriousness),
+        seriousness=seriousness,
+        outcome="fatal" if "death" in seriousness else _OUTCOMES.get(row.get("RECOVD", "")),
         narrative=row["SYMPTOM_TEXT"] or None,
     )
     return _Entry((received, int(key) if key.isdecimal() else 0, key), report)
 
 
-def _refused(key: str, products: list[str], events: list[str]) -> _Entry:
+def _refused(key: str, products: list[Product], events: list[str]) -> _Entry:
     """What there is of a report that can't be a case, as a message that says so by its received_at."""
     content = {
         "type": "adverse_event",
         "case_id": key,
-        "products": [{"name": name} for name in products],
+        "products": [{"name": product.name} for product in products],
         "events": events,
         "received_at": "unreadable",  # without one, the record's own time would count
     }

@@ -35,7 +35,7 @@ def note(**changes: Any) -> bytes:
 
 def test_a_report_keeps_every_field() -> None:
     value = report(
-        products=[{"name": "Alpha", "role": "concomitant"}],
+        products=[{"name": "Alpha", "role": "concomitant", "lot": "4A", "manufacturer": "Makers"}],
         version=3,
         received_at=922_406_400_000,
         patient={"age_years": 0.4, "sex": "F", "region": "CA"},
@@ -43,6 +43,8 @@ def test_a_report_keeps_every_field() -> None:
         onset_date="1999-03-04",
         serious=True,
         narrative="Fever after the first dose.",
+        seriousness=["life_threatening", "other"],
+        outcome="recovering",
     )
     assert json.loads(encode(read(value))) == json.loads(value)
 

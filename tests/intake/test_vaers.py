@@ -19,9 +19,9 @@ from streams.intake import parse
 from streams.intake.vaers import Problem, read_vaers
 
 DATA = ["VAERS_ID", "RECVDATE", "STATE", "AGE_YRS", "CAGE_YR", "CAGE_MO", "SEX", "SYMPTOM_TEXT", "DIED", "L_THREAT"]
-DATA += ["ER_VISIT", "HOSPITAL", "X_STAY", "DISABLE", "VAX_DATE", "ONSET_DATE"]
+DATA += ["ER_VISIT", "HOSPITAL", "X_STAY", "DISABLE", "VAX_DATE", "ONSET_DATE", "RECOVD"]
 SYMPTOMS = ["VAERS_ID", *(name for i in range(1, 6) for name in (f"SYMPTOM{i}", f"SYMPTOMVERSION{i}"))]
-VAX = ["VAERS_ID", "VAX_TYPE", "VAX_MANU", "VAX_NAME"]
+VAX = ["VAERS_ID", "VAX_TYPE", "VAX_MANU", "VAX_LOT", "VAX_NAME"]
 
 Rows = list[dict[str, str]]
 
@@ -53,6 +53,22 @@ def one(folder: Path, **row: str) -> AdverseEvent:
 
 
 RV = {"VAX_TYPE": "RV"}
+
+
+def test_seriousness_outcome_lots_and_manufacturers_are_taken_where_they_are_given(tmp_path: Path) -> None:
+    assert one(tmp_path, RECOVD="N").outcome == "not_recovered"
+    dead = one(tmp_path, DIED="Y", X_STAY="Y", HOSPITAL="Y", RECOVD="Y")
+    assert (dead.serious, dead.seriousness, dead.outcome) == (True, ["death", "hospitalisation"], "fatal")
+    rows = [{"VAX_TYPE": "RV", "VAX_LOT": lot, "VAX_MANU": "WYETH"} for lot in ("4A", "4B", "4A", "Unknown")]
+    data = [{"VAERS_ID": "7", "RECVDATE": "03/01/1999"}]
+    path = write_year(tmp_path, 1999, data, [{"VAERS_ID": "7"}], [{"VAERS_ID": "7", **row} for row in rows])
+    (report,) = read_vaers([path])
+    assert isinstance(report, AdverseEvent)
+    assert [(p.name, p.lot, p.manufacturer) for p in report.products] == [
+        ("RV", "4A", "WYETH"),
+        ("RV", "4B", "WYETH"),
+        ("RV", None, "WYETH"),
+    ]
 
 
 def test_a_report_is_joined_from_the_three_files(tmp_path: Path) -> None:
@@ -92,6 +108,7 @@ def test_a_report_is_joined_from_the_three_files(tmp_path: Path) -> None:
             exposure_date=date(1999, 2, 20),
             onset_date=date(1999, 2, 23),
             serious=True,
+            seriousness=["hospitalisation"],
             narrative="Caf\u00e9-au-lait spots,\r\nthen \u201cfever\u201d",
         )
     ]
