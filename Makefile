@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench kafka notes teacher train lock schemas plot clean
+.PHONY: help install install-dev demo test lint format bench kafka triton notes teacher train lock schemas plot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench: .venv/.dev ## throughput, latency and memory beside bare limits; writes b
 
 kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
 	$(BIN)/python tools/kafka/kafka.py run --port 9092
+
+triton: .venv/.product ## run a real tritonserver with the shipped model on 127.0.0.1:8001 until Ctrl+C (CPU, no Docker)
+	$(BIN)/python tools/triton/triton.py run --port 8001
 
 train: .venv/.dev ## fit, export and measure the classifier, with the teacher if there is one (needs ../shared/data)
 	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 3000)

@@ -1,7 +1,9 @@
 """What tests share: the data folder, a real Kafka, a real Redis, names nobody else uses.
 
 Kafka: `VIGILIA_TEST_KAFKA` (host:port) if it is set, else one broker for the session from `tools/kafka/kafka.py`.
-Where neither can be had, a test is skipped with the reason; under CI=true it fails instead.
+Triton: one server for the session from `tools/triton/triton.py`, whose environment comes from PyPI once, or from the
+folder that `VIGILIA_TEST_TRITON` names.
+Where one can't be had, a test is skipped with the reason; under CI=true it fails instead.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.lab import load_kafka_tool
+from tests.lab import load_kafka_tool, load_tool
 
 if TYPE_CHECKING:
     from streams.state.server import RedisServer
@@ -69,6 +71,35 @@ def kafka(kafka_tool: ModuleType) -> Iterator[str]:
         unavailable(f"no Kafka: {error}")
     yield broker.bootstrap_servers
     broker.close()
+
+
+@pytest.fixture(scope="session")
+def triton_tool() -> ModuleType:
+    """The module tools/triton/triton.py, for tests that need a server of their own: `triton_tool.Server(models)`."""
+    tool = load_tool("triton")
+    try:
+        tool.environment()
+    except tool.Missing as error:
+        unavailable(f"no Triton: {error}")
+    return tool
+
+
+@pytest.fixture(scope="session")
+def _triton(triton_tool: ModuleType) -> Iterator[Any]:
+    server = triton_tool.Server().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def triton_server(_triton: Any) -> Any:
+    """A real tritonserver with the shipped model on CPU, one for the session: `triton_server.grpc` is its address.
+
+    A test may `kill()`, `start()`, `pause()`, `resume()` it or `kill_backend()`: the next test gets a whole one.
+    """
+    if not _triton.whole:
+        _triton.restart()
+    return _triton
 
 
 class KafkaLog:

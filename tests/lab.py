@@ -47,8 +47,13 @@ burn_in_days = 20
 
 def load_kafka_tool() -> ModuleType:
     """The module tools/kafka/kafka.py, which is in no package."""
-    path = Path(__file__).resolve().parent.parent / "tools" / "kafka" / "kafka.py"
-    spec = importlib.util.spec_from_file_location("vigilia_kafka_tool", path)
+    return load_tool("kafka")
+
+
+def load_tool(name: str) -> ModuleType:
+    """The module tools/<name>/<name>.py, which is in no package."""
+    path = Path(__file__).resolve().parent.parent / "tools" / name / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"vigilia_{name}_tool", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
