@@ -34,12 +34,14 @@ COMMANDS: dict[str, Entry] = {
     "replay": Entry("streams.commands.replay", "Run a monitor over past reports in a namespace of its own."),
     "alerts": Entry("streams.commands.alerts", "Show the alerts, or follow them as they come."),
     "explain": Entry("streams.commands.explain", "Show what an alert rests on."),
+    "review": Entry("streams.commands.review", "Validate, refute, close, comment on and assign alerts."),
     "classify": Entry("streams.commands.classify", "Read sentences on stdin, write drug-event findings on stdout."),
     "parse": Entry("streams.commands.parse", "Write files of reports as canonical JSON on stdout."),
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
     "uncertain": Entry("streams.commands.uncertain", "List sentences that the classifier leaves open, for review."),
     "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
     "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),
+    "diff": Entry("streams.commands.diff", "Show how two monitors, replays or assessments logs differ."),
     "train": Entry("training.commands", "Train, measure and export the classifier, on your own notes too."),
 }
 

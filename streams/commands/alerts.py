@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 
 import click
+import msgspec
 
 from streams.commands.options import json_option, prepare
 from streams.commands.output import print_table, printable, write_json
+from streams.commands.review import summary
 from streams.events import Alert
+from streams.reviews import Review, Reviews
+from streams.settings import Settings
 from streams.subscribers import AlertStream
 
 __all__ = ["command"]
 
 STATES = ("provisional", "raised", "updated", "withdrawn")
-COLUMNS = ("raised", "state", "level", "status", "drug", "event", ">cases", ">expected", ">statistic", "id")
+COLUMNS = ("raised", "state", "level", "status", "review", "drug", "event", ">cases", ">expected", ">statistic", "id")
 
 
 @click.command("alerts", short_help="Show the alerts, or follow them as they come.")
@@ -42,7 +46,8 @@ def command(
 ) -> None:
     """Show the alerts, or follow them as they come.
 
-    Without --follow: the newest revision of each alert, in order of time. With --json one alert a line, as published.
+    Without --follow: the newest revision of each alert, in order of time. "review" is what people have said of it, and
+    how many cases came since. With --json one alert a line, as published, and its `review` beside.
 
     \b
     Examples:
@@ -51,8 +56,9 @@ def command(
     """
     if new_only and not follow:
         raise click.UsageError("--new goes with --follow")
+    settings = prepare()
     stream = AlertStream(
-        prepare(),
+        settings,
         group=group,
         from_start=not new_only,
         follow=follow,
@@ -63,19 +69,23 @@ def command(
         monitor=monitor,
         unreadable="skip" if skip_unreadable else "raise",
     )
-    asyncio.run(_show(stream, follow=follow, as_json=as_json))
+    asyncio.run(_show(settings, stream, follow=follow, as_json=as_json))
 
 
-async def _show(stream: AlertStream, *, follow: bool, as_json: bool) -> None:
+async def _show(settings: Settings, stream: AlertStream, *, follow: bool, as_json: bool) -> None:
     rows = []
-    async with stream:
-        async for alert in stream:
-            if as_json:
-                write_json(alert)
-            elif follow:
-                click.echo("  ".join(_in_a_line(alert)))
-            else:
-                rows.append(_row(alert))
+    with Reviews(settings) as reviews:
+        async with stream:
+            async for alert in stream:
+                if follow:
+                    reviews.refresh()
+                review = reviews.of(alert)
+                if as_json:
+                    write_json({**msgspec.to_builtins(alert), "review": summary(review, alert.cases)})
+                elif follow:
+                    click.echo("  ".join(_in_a_line(alert, review)))
+                else:
+                    rows.append(_row(alert, review))
     if as_json:
         return
     if rows:
@@ -84,12 +94,13 @@ async def _show(stream: AlertStream, *, follow: bool, as_json: bool) -> None:
         click.echo("no alerts", err=True)
 
 
-def _row(alert: Alert) -> tuple[object, ...]:
+def _row(alert: Alert, review: Review) -> tuple[object, ...]:
     return (
         alert.raised_at,
         alert.state,
         alert.level,
         alert.status,
+        _said(alert, review),
         alert.drug,
         alert.event,
         alert.cases,
@@ -99,7 +110,13 @@ def _row(alert: Alert) -> tuple[object, ...]:
     )
 
 
-def _in_a_line(alert: Alert) -> tuple[str, ...]:
+def _said(alert: Alert, review: Review) -> str:
+    since = review.grown(alert.cases)
+    return f"{review.status} +{since}" if since else review.status
+
+
+def _in_a_line(alert: Alert, review: Review) -> tuple[str, ...]:
     cases = f"{alert.cases} cases, {alert.table.expected:.3g} expected"
     pair = f"{printable(alert.drug)} x {printable(alert.event)}"
-    return (alert.raised_at, f"{alert.state:<11}", f"{alert.level:<6}", f"{alert.status:<12}", pair, cases, alert.id)
+    states = (f"{alert.state:<11}", f"{alert.level:<6}", f"{alert.status:<12}", f"{_said(alert, review):<10}")
+    return (alert.raised_at, *states, pair, cases, alert.id)

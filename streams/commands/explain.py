@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,13 +11,12 @@ import msgspec
 from streams.audit.log import AssessmentLog
 from streams.audit.recount import recount
 from streams.audit.tables import Tables, differ
+from streams.commands.finding import find_alert
 from streams.commands.options import json_option, prepare
 from streams.commands.output import print_table, printable, progress, write_json
-from streams.errors import ConfigurationError
 from streams.events import Alert, EvidenceCase
 from streams.monitors import load_monitor
 from streams.settings import Settings
-from streams.subscribers import AlertStream
 
 __all__ = ["command"]
 
@@ -72,7 +70,7 @@ def command(alert_id: str, verify: bool, monitor: str | None, cases: int, as_jso
       vigilia explain 0f3a2c --verify --monitor vaers --json
     """
     settings = prepare()
-    alert = asyncio.run(_find(settings, alert_id))
+    alert = find_alert(settings, alert_id)
     verdict = _verify(settings, alert, monitor or alert.monitor) if verify else None
     if as_json:
         write_json({"alert": alert, **({"verification": verdict} if verdict else {})})
@@ -81,20 +79,6 @@ def command(alert_id: str, verify: bool, monitor: str | None, cases: int, as_jso
         if verdict is not None:
             _print_verdict(verdict)
     return 1 if verdict is not None and not verdict.agrees else 0
-
-
-async def _find(settings: Settings, alert_id: str) -> Alert:
-    async with AlertStream(settings, follow=False, unreadable="skip") as stream:
-        found = [alert async for alert in stream if alert.id.startswith(alert_id)]
-    exact = [alert for alert in found if alert.id == alert_id]
-    if exact or len(found) == 1:
-        return (exact or found)[0]
-    if not found:
-        raise ConfigurationError(
-            f"no alert {alert_id} on topic {settings.alerts_topic}: `vigilia alerts` lists the ids, "
-            "`vigilia alerts --drug NAME` those of a drug"
-        )
-    raise ConfigurationError(f"{len(found)} alerts begin with {alert_id}: {', '.join(alert.id for alert in found[:5])}")
 
 
 # ------------------------------------------------------------------ the recount

@@ -86,6 +86,15 @@ class TopicReader:
 
     def __enter__(self) -> TopicReader:
         try:
+            self.renew()
+        except VigiliaError:
+            self._consumer.close()
+            raise
+        return self
+
+    def renew(self) -> None:
+        """Take the first and end offsets anew: the next `messages` go up to these."""
+        try:
             metadata = self._consumer.list_topics(self.topic, timeout=REQUEST_SECONDS).topics[self.topic]
             if metadata.error is not None:
                 raise transport_error(metadata.error, f"topic {self.topic}")
@@ -95,12 +104,7 @@ class TopicReader:
                 self.starts[number], self.ends[number] = low, high
         except KafkaException as error:
             self._consumer.poll(0)  # serves error_cb, which knows whether credentials were refused
-            self._consumer.close()
             raise self._refusal or transport_error(error, self._where) from None
-        except VigiliaError:
-            self._consumer.close()
-            raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._consumer.close()

@@ -83,11 +83,13 @@ class World:
         self.path.write_text(MONITOR.format(name=name), "utf-8")
         self.monitor: Monitor = load_monitor(self.path)
         self.reports, self.notes = f"{name}-reports", f"{name}-notes"
-        self.settings = load_settings(bootstrap_servers=kafka, redis_url=redis_url, alerts_topic=f"{name}-alerts")
+        topics = {"alerts_topic": f"{name}-alerts", "reviews_topic": f"{name}-reviews"}
+        self.settings = load_settings(bootstrap_servers=kafka, redis_url=redis_url, **topics)
         self.environment = {
             "VIGILIA_BOOTSTRAP_SERVERS": kafka,
             "VIGILIA_REDIS_URL": redis_url,
             "VIGILIA_ALERTS_TOPIC": self.settings.alerts_topic,
+            "VIGILIA_REVIEWS_TOPIC": self.settings.reviews_topic,
             "VIGILIA_LOG_LEVEL": "warning",
         }
         ensure_topics(self.settings, required_topics(self.monitor, self.settings))

@@ -33,10 +33,10 @@ def test_alerts_are_a_table_for_people_and_lines_of_json_for_programs(
     assert (table.status, table.err) == (0, "")
     header, row = table.out.splitlines()
     assert header.split() == [
-        "raised", "state", "level", "status", "drug", "event", "cases", "expected", "statistic", "id"
+        "raised", "state", "level", "status", "review", "drug", "event", "cases", "expected", "statistic", "id"
     ]  # fmt: skip
     assert re.split(r"\s{2,}", row.strip()) == [
-        raised.raised_at, raised.state, "early", raised.status, *PLANTED, str(raised.cases),
+        raised.raised_at, raised.state, "early", raised.status, "unreviewed", *PLANTED, str(raised.cases),
         f"{raised.table.expected:.3g}", f"{raised.statistic:.4g}", raised.id,
     ]  # fmt: skip
     as_json = vigilia("alerts", "--json", "--drug", "plantedin", "--level", "early", "--monitor", world.monitor.name)
