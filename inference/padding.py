@@ -1,4 +1,4 @@
-"""How many pieces the graph was given, and how many of them were padding."""
+"""How many pieces a model was given, and how many of them were padding."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ __all__ = ["Padding"]
 
 
 class Padding:
-    """Counts pieces; safe to use from several threads."""
+    """Counts pieces, of text and with padding. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._real = self._padded = 0
 
     def add(self, real: int, padded: int) -> None:
-        """A run of `real` pieces that took `padded` ones."""
+        """A run of the model with `real` pieces of text, `padded` with the padding."""
         with self._lock:
             self._real += real
             self._padded += padded
 
     def totals(self) -> tuple[int, int]:
-        """(real, padded) pieces so far."""
+        """(pieces of text, pieces with padding) so far."""
         with self._lock:
             return self._real, self._padded
+
+    @property
+    def waste(self) -> float:
+        """Share of the pieces so far that is padding; 0 before the first.
+
+        >>> padding = Padding()
+        >>> padding.add(21, 24)
+        >>> padding.waste
+        0.125
+        """
+        real, padded = self.totals()
+        return 1 - real / padded if padded else 0.0
