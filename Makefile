@@ -54,7 +54,7 @@ triton: .venv/.product ## run a real tritonserver with the shipped model on 127.
 	$(BIN)/python tools/triton/triton.py run --port 8001
 
 train: .venv/.dev ## fit, export and measure the classifier, with the teacher if there is one (needs ../shared/data)
-	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 3000)
+	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 6000 --varied 0.5)
 
 teacher: .venv/.dev ## fit the larger model that the classifier learns from (over an hour on 2 cores, 404 MB to fetch)
 	$(BIN)/python -m pip install --quiet -r requirements/teacher.lock

@@ -121,6 +121,6 @@ def command(**given: Any) -> None:
     Examples:
       vigilia train fit --own notes.jsonl --out training/runs/ours
       vigilia train fit --recipe teacher --out training/runs/teacher
-      vigilia train fit --teacher training/runs/teacher --unlabelled 3000 --out training/runs/latest
+      vigilia train fit --teacher training/runs/teacher --unlabelled 6000 --varied 0.5 --out training/runs/latest
     """
     click.echo(str(run_fit(**given)))

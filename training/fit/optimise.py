@@ -67,7 +67,8 @@ def optimiser_for(model: AdverseEventModel, stage: Stage, recipe: Recipe) -> tor
             rate = stage.rate * recipe.layer_decay ** depth_below_top(name, layers) if encoder else stage.head_rate
             decay = 0.0 if parameter.ndim == 1 else recipe.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW([{"params": p, "lr": r, "top_rate": r, "weight_decay": d} for (r, d), p in groups.items()])
+    rows = [{"params": p, "lr": r, "top_rate": r, "weight_decay": d} for (r, d), p in groups.items()]
+    return torch.optim.AdamW(rows, fused=True)  # a sixth of a step on 2 cores went into one update a tensor
 
 
 def rate_share(step: int, steps: int, warm_up: float) -> float:

@@ -118,10 +118,12 @@ def _problems(recipe: Recipe) -> list[str]:
 RECIPES = {
     "student": Recipe(
         stages=(
-            Stage("half the negatives", 0.5, False, 3, 1.5e-4, 1e-3, augmented=0.25),
-            Stage("all negatives and PsyTAR", 1.0, True, 2, 8e-5, 3e-4, augmented=0.25, unlabelled=True),
+            Stage("half the negatives", 0.5, False, 3, 2e-4, 1e-3, augmented=0.4),
+            Stage("all negatives and PsyTAR", 1.0, True, 3, 1e-4, 4e-4, augmented=0.4, unlabelled=True),
         ),
+        batch=32,
         vocabulary=9000,
+        pair_weight=1.0,
     ),
     "teacher": Recipe(
         stages=(
