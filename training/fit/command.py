@@ -18,7 +18,17 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 GIVEN = click.Path(path_type=Path, file_okay=False, exists=True)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 OF_THE_RECIPE = (
-    *("epochs", "augmented", "unlabelled", "varied", "distil_weight", "correct_prior", "vocabulary", "batch", "accumulate"),
+    *(
+        "epochs",
+        "augmented",
+        "unlabelled",
+        "varied",
+        "distil_weight",
+        "correct_prior",
+        "vocabulary",
+        "batch",
+        "accumulate",
+    ),
     *("ema", "layer_decay", "freeze_layers", "lora_rank", "held", "patience", "base", "fold", "seed", "corpora"),
 )
 
@@ -55,7 +65,9 @@ OPTIONS = (
     click.option("--epochs", type=int, help="Of every stage."),
     click.option("--augmented", type=float, metavar="SHARE", help="Made sentences, per corpus sentence of the stage."),
     click.option("--unlabelled", type=int, metavar="N", help="Sentences that only the teachers label."),
-    click.option("--varied", type=float, metavar="SHARE", help="Variants of corpus sentences, labelled by the teachers."),
+    click.option(
+        "--varied", type=float, metavar="SHARE", help="Variants of corpus sentences, labelled by the teachers."
+    ),
     click.option("--distil-weight", type=float, metavar="W", help="The teachers' share of the target, 0 to 1."),
     click.option("--correct-prior/--no-correct-prior", default=None, help="Shift teachers that saw fewer negatives."),
     click.option("--vocabulary", type=int, metavar="PIECES", help="Cut the base's vocabulary to so many pieces."),
