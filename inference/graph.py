@@ -134,9 +134,11 @@ class GraphClassifier(ABC):
     def scores(self, windows: Sequence[Window]) -> list[Scores]:
         """The model's answers, in order. Raises as `classify`."""
         runs = list(self._runs(windows))
-        batches = [self._batch([windows[i] for i in members], length) for members, length in runs]
+        batches = [self.batch([windows[i] for i in members]) for members in runs]
+        for members, batch in zip(runs, batches, strict=True):
+            self.padding.add(sum(len(windows[i].ids) for i in members), batch.ids.size)
         found: list[Scores | None] = [None] * len(windows)
-        for (members, _), outputs in zip(runs, self.run(batches), strict=True):
+        for members, outputs in zip(runs, self.run(batches), strict=True):
             if not all(np.isfinite(output).all() for output in outputs):
                 raise PoisonInput("the model gave a score that is not a number")
             sentence, drug, effect, pair = outputs
@@ -145,25 +147,28 @@ class GraphClassifier(ABC):
                 found[index] = Scores(float(sentence[row, 0]), drug[row, first], effect[row, first], pair[row])
         return [score for score in found if score is not None]
 
-    def _runs(self, windows: Sequence[Window]) -> Iterator[tuple[list[int], int]]:
-        """Which windows, by their indices, go through the graph together, and padded to what length."""
+    def _runs(self, windows: Sequence[Window]) -> Iterator[list[int]]:
+        """Which windows, by their indices, go through the graph together: they have one padded length."""
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
-            by_length[-(-len(window.ids) // self._step) * self._step].append(index)
+            by_length[self._padded(window)].append(index)
         for length, members in sorted(by_length.items()):
             rows = max(1, min(MAX_ROWS, self._tokens // length))
             for start in range(0, len(members), rows):
-                yield members[start : start + rows], length
+                yield members[start : start + rows]
 
-    def _batch(self, windows: Sequence[Window], length: int) -> Batch:
-        ids = np.zeros((len(windows), length), dtype=np.int64)
+    def _padded(self, window: Window) -> int:
+        return -(-len(window.ids) // self._step) * self._step
+
+    def batch(self, windows: Sequence[Window]) -> Batch:
+        """Windows of one padded length as a run of the graph."""
+        ids = np.zeros((len(windows), self._padded(windows[0])), dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, window in enumerate(windows):
             ids[row, : len(window.ids)] = window.ids
             mask[row, : len(window.ids)] = 1
             if window.hidden:
                 mask[row, list(window.hidden)] = 0
-        self.padding.add(sum(len(window.ids) for window in windows), ids.size)
         return Batch(ids, mask, len({window.sentence for window in windows}) == 1)
 
     def _reading(self, text: str, raw: Raw) -> Reading:

@@ -13,6 +13,7 @@ VigiliaError
 │   └── UnknownFormat         no intake reads this format or message type
 ├── ClassifierError
 │   ├── Unavailable *         the model server can't be reached
+│   │   └── NotServed *       it answers, and has no such model ready at present
 │   ├── Overloaded *          it refused for lack of room
 │   ├── DeadlineExceeded *    it took longer than the caller waits
 │   ├── PoisonInput           this input makes the model fail whenever it is sent; a dead letter
@@ -44,6 +45,7 @@ __all__ = [
     "FutureTimestamp",
     "InputError",
     "NotAuthorised",
+    "NotServed",
     "Overloaded",
     "PoisonInput",
     "SchemaMismatch",
@@ -139,6 +141,12 @@ class Unavailable(ClassifierError):
 
     retriable = True
     reason = "classifier_unavailable"
+
+
+class NotServed(Unavailable):
+    """The model server answers, and has no such model or version ready at present."""
+
+    reason = "classifier_not_served"
 
 
 class Overloaded(ClassifierError):
