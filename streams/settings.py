@@ -42,6 +42,16 @@ class Settings(BaseSettings):
     create_topics: bool = Field(True, description="Create missing topics at start; if not, a missing one is an error.")
 
     model_folder: Path | None = Field(None, description="Folder of the classifier; without it the shipped one.")
+    triton_urls: str | None = Field(
+        None,
+        description="Triton servers that run the classifier: [grpc://|grpcs://]host:port, comma separated. Without it "
+        "the classifier runs in process.",
+    )
+    triton_model: str = Field("adverse_event", min_length=1, description="Name of the model on the Triton servers.")
+    triton_deadline_seconds: float = Field(10.0, gt=0, description="How long one call of a Triton server may take.")
+    triton_ca_location: Path | None = Field(None, description="PEM file of the CA of the Triton servers (grpcs://).")
+    triton_certificate_location: Path | None = Field(None, description="PEM file of our certificate for Triton.")
+    triton_key_location: Path | None = Field(None, description="PEM file of our certificate's key.")
     classifier_threads: int = Field(1, ge=1, description="Threads of onnxruntime within one operation.")
     classifier_queue: int = Field(2048, ge=1, description="Sentences waiting for the classifier before intake pauses.")
     sentence_cache: int = Field(

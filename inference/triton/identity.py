@@ -97,8 +97,6 @@ def _version(ready: list[str], parameters: Any, artefact: Artefact, where: str) 
     for version in reversed(ready):
         if hashes.get(version, "").startswith(prefix):
             return version
-    if not hashes:  # TODO: refuse, as soon as shipped configurations carry the hash
-        return ready[-1]
     shown = ", ".join(f"{version} is {hashes.get(version, 'unknown')[:12]}" for version in ready)
     raise WrongModel(f"{where}: no version is {artefact.model}: {shown}; `vigilia model push` brings it there")
 

@@ -87,6 +87,8 @@ class BatchSource:
         self._failure: Exception | None = None
         self._pumping: asyncio.Task[None] | None = None
         self._stopping = False
+        self._resumed = asyncio.Event()
+        self._resumed.set()
 
     async def start(self) -> BatchSource:
         """Join the group. Returns at once; partitions are assigned when the broker answers."""
@@ -101,6 +103,7 @@ class BatchSource:
             return
         self._stopping = True
         self._room.set()
+        self._resumed.set()
         await asyncio.wait([self._pumping])
         await self._loop.run_in_executor(self._thread, self._member.close)
         self._thread.shutdown(wait=False)
@@ -143,6 +146,17 @@ class BatchSource:
         """Pause exactly these partitions; none: resume all. What is in the queue already still comes."""
         self._member.hold(partitions)
 
+    def pause(self) -> None:
+        """Pause all partitions until `resume`, those too that are assigned meanwhile. The broker is answered as before.
+
+        What is in the queue already still comes.
+        """
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """End a `pause`. Partitions that are held, or have no room in the queue, stay paused."""
+        self._resumed.set()
+
     def commit(self, offsets: Mapping[Partition, int], metadata: str = "") -> None:
         """Commit offsets of partitions that are ours, without waiting; refusals are logged.
 
@@ -175,9 +189,7 @@ class BatchSource:
         throttled = False
         try:
             while not self._stopping:
-                throttled = self._is_full() and not await self._wait_for_room(
-                    WAIT_SECONDS if throttled else FULL_SECONDS
-                )
+                throttled = await self._throttle(throttled)
                 turn = self._loop.run_in_executor(self._thread, self._member.turn, self._most, self._linger, throttled)
                 for batch in await turn:
                     self._queue.append(batch)
@@ -190,10 +202,20 @@ class BatchSource:
         finally:
             self._arrived.set()
 
-    async def _wait_for_room(self, seconds: float) -> bool:
-        self._room.clear()
-        try:
-            await asyncio.wait_for(self._room.wait(), seconds)
-        except TimeoutError:
+    async def _throttle(self, before: bool) -> bool:
+        """Whether the next turn may take nothing. Waits a little before it says so again: turns must not spin."""
+        if not self._resumed.is_set():
+            return not (before and await _happens(self._resumed, WAIT_SECONDS))
+        if not self._is_full():
             return False
-        return True
+        self._room.clear()
+        return not await _happens(self._room, WAIT_SECONDS if before else FULL_SECONDS)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event is set within the time."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
