@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "alerts": Entry("streams.commands.alerts", "Show the alerts, or follow them as they come."),
     "explain": Entry("streams.commands.explain", "Show what an alert rests on."),
     "review": Entry("streams.commands.review", "Validate, refute, close, comment on and assign alerts."),
+    "history": Entry("streams.commands.history", "Prove that alerts and reviews were not changed afterwards."),
     "classify": Entry("streams.commands.classify", "Read sentences on stdin, write drug-event findings on stdout."),
     "parse": Entry("streams.commands.parse", "Write files of reports as canonical JSON on stdout."),
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),

@@ -1,7 +1,7 @@
 """From an alarm and its cases to the record that is published. Pure: the same log gives the same bytes.
 
 An alert's identity is its monitor, drug, event and kind. The history of all raised and updated alerts is hash-chained
-over (closed bucket, alert id), so that a revision that was left out or slipped in shows.
+over (closed bucket, alert id, content), so that a revision that was left out, slipped in or changed shows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ __all__ = ["alert_id", "case_of", "chained", "followed_up", "record_of", "sealed
 
 Case = tuple[str, str]  # (source topic, case id)
 
+_canonical = msgspec.json.Encoder(order="sorted").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,9 +35,13 @@ def alert_id(monitor: str, drug: str, event: str, kind: str = "signal") -> str:
     return hashlib.blake2b(parts.encode(), digest_size=10, person=b"vigilia-alert").hexdigest()
 
 
-def chained(chain: str, bucket: int, alert: str) -> str:
-    """The history's hash after one more raised or updated alert: SHA-256 of what it was, the bucket and the id."""
-    return hashlib.sha256(f"{chain}|{bucket}|{alert}".encode()).hexdigest()
+def chained(chain: str, alert: Alert) -> str:
+    """The history's hash after one more raised or updated alert: SHA-256 of what it was, bucket, id and content.
+
+    The content is the SHA-256 of the record as JSON with sorted keys and `chain` null.
+    """
+    content = hashlib.sha256(_canonical(msgspec.structs.replace(alert, chain=None))).hexdigest()
+    return hashlib.sha256(f"{chain}|{alert.bucket}|{alert.id}|{content}".encode()).hexdigest()
 
 
 def start_of(bucket: int, width_ms: int) -> str:
@@ -63,7 +69,24 @@ def case_of(contribution: Contribution, micro: int, drug_span: str | None, event
         probability=micro / MICRO,
         late=contribution.late,
         span=Span(drug_span, event_span) if drug_span is not None and event_span is not None else None,
+        **_facts(contribution),
     )
+
+
+def _facts(contribution: Contribution) -> dict[str, Any]:
+    """What is known of the case beside its pairs; nothing for a record of an older schema."""
+    facts = contribution.facts
+    if facts is None:
+        return {}
+    return {
+        "serious": facts.serious,
+        "fatal": facts.fatal,
+        "age": facts.age,
+        "onset_days": facts.onset_days,
+        "completeness": facts.completeness / 100,
+        "narrative": facts.narrative,
+        "lots": tuple(f"{lot.drug}: {lot.lot or '?'} ({lot.manufacturer or '?'})" for lot in facts.lots),
+    }
 
 
 def record_of(
@@ -123,6 +146,6 @@ def sealed(alerts: Iterable[Alert], chain: str) -> tuple[list[Alert], str]:
     """A close's alerts in order of id, each with the history's hash after it; and that hash after the last."""
     result = []
     for alert in sorted(alerts, key=lambda a: a.id):
-        chain = chained(chain, alert.bucket, alert.id)
+        chain = chained(chain, alert)
         result.append(msgspec.structs.replace(alert, chain=chain))
     return result, chain

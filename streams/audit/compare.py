@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from streams.audit.alert_history import following
 from streams.audit.recount import Case, Cell, Position, Recount
 from streams.audit.snapshot import Entry, Snapshot
 from streams.audit.tables import Tables, differ
@@ -220,12 +220,12 @@ def _alerts(recount: Recount, redis: Snapshot, monitor: Monitor) -> Iterator[Dif
     """
     tables = Tables(recount.counted(), monitor)
     newest, chain = {}, ""
-    for alert in redis.history:
+    for alert, content in zip(redis.history, redis.contents, strict=True):
         differences = list(differ(alert, tables.pair(alert.drug, alert.event, alert.decided)))
         what = f"alert {alert.id} of bucket {alert.bucket}"
         yield Difference(what, "as recounted", "; ".join(differences)) if differences else None
         newest[alert.id] = alert
-        chain = hashlib.sha256(f"{chain}|{alert.bucket}|{alert.id}".encode()).hexdigest()
+        chain = following(chain, alert.bucket, alert.id, content)
         yield _cell(f"{what}: chain", chain, alert.chain)
     yield _cell("chain of the history", chain, redis.chain)
     held = {alert.id: alert for alert in redis.alerts if alert.state in ("raised", "updated")}

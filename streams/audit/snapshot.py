@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, WatchError
 
+from streams.audit.alert_history import content
 from streams.detect.contribution import Contribution, decode_contribution
 from streams.detect.progress import Source
 from streams.detect.totals import BucketTotals
@@ -33,7 +34,8 @@ class Snapshot:
 
     `entries` and `closed_entries`: bucket -> messages; `totals` of closed buckets.
 
-    `alerts`: the newest revision of each. `history`: every raised or updated revision in order, `chain` its hash.
+    `alerts`: the newest revision of each. `history`: every raised or updated revision in order, `contents` what the
+    chain of hashes takes of each, `chain` its last hash.
     """
 
     next: dict[int, int]
@@ -46,6 +48,7 @@ class Snapshot:
     totals: dict[int, BucketTotals]
     alerts: list[Alert]
     history: list[Alert]
+    contents: list[str]
     chain: str
 
 
@@ -88,6 +91,7 @@ def _read(store: Store, pipe: Any) -> Snapshot:
     entries = [
         [_entry(value) for value in fields.values()] for fields in rest[: len(open_buckets) + len(closed_buckets)]
     ]
+    history = [record for records in rest[len(entries) :] for record in records]
     return Snapshot(
         next={int(name[2:]): int(value) for name, value in positions.items() if name.startswith(b"a:")},
         sources=_sources(store, positions),
@@ -98,7 +102,8 @@ def _read(store: Store, pipe: Any) -> Snapshot:
         closed_entries=dict(zip(map(int, closed_buckets), entries[len(open_buckets) :], strict=True)),
         totals={int(bucket): BucketTotals.decode(blob) for bucket, blob in totals.items()},
         alerts=[decode_alert(record.split(b":", 2)[2]) for record in alerts],
-        history=[decode_alert(record) for records in rest[len(entries) :] for record in records],
+        history=[decode_alert(record) for record in history],
+        contents=[content(record) for record in history],
         chain=(chain or b"").decode(),
     )
 

@@ -68,11 +68,11 @@ class AlertStore(Session):
         )
         return taken
 
-    def history(self, after: int | None = None) -> Iterator[tuple[int, list[bytes]]]:
-        """(bucket, records) of every close after bucket `after` that raised or updated alerts, in order of id."""
+    def history(self, after: int | None = None, until: int | None = None) -> Iterator[tuple[int, list[bytes]]]:
+        """(bucket, records) of every close in (after, until] that raised or updated alerts, in order of id."""
         with self._errors():
-            first = "-inf" if after is None else f"({after}"
-            buckets: Sequence[bytes] = self.client.zrangebyscore(self.keys.history, first, "+inf")
+            first, last = "-inf" if after is None else f"({after}", "+inf" if until is None else until
+            buckets: Sequence[bytes] = self.client.zrangebyscore(self.keys.history, first, last)
         for bucket in map(int, buckets):
             with self._errors():
                 yield bucket, self.client.lrange(f"{self.keys.alarms}{bucket}", 0, -1)
