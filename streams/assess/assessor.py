@@ -5,7 +5,7 @@ Each message becomes an assessment, or a dead letter that names why. What a text
 Coded evidence is every suspect or interacting product with every event term. A concomitant product is part of the
 fingerprints, no part of a pair. A monitor that reads text spells coded names like those it reads
 (`streams.assess.terms`), so that a drug of a report and the same drug of a note are one; one that reads none keeps them
-as they come.
+as they come. With evidence `narrative` a report gives its products alone: its events are those that its narrative tells.
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ def stratum_of(age_years: float | None, edges: Sequence[float]) -> int:
 
 
 class Draft:
-    """An assessment that lacks what its text says."""
+    """An assessment that lacks what its text says. `products`: those that alone are asked about, if any."""
 
-    __slots__ = ("_assessment", "text")
+    __slots__ = ("_assessment", "products", "text")
 
-    def __init__(self, text: str, assessment: Assessment) -> None:
+    def __init__(self, text: str, assessment: Assessment, products: Sequence[str] | None = None) -> None:
         self.text = text
+        self.products = products
         self._assessment = assessment
 
     def record(self, reading: TextReading, model: str) -> Assessment:
@@ -123,7 +124,8 @@ class Assessor:
         self._fingerprints = Fingerprints(key)
         self._edges = monitor.strata_years
         self._most_bytes = monitor.max_message_bytes
-        self._coded = monitor.evidence != "text"
+        self._coded_drugs = monitor.evidence != "text"
+        self._narrated = monitor.evidence == "narrative"
         self._reads_text = monitor.reads_text
 
     def assess(self, origin: Origin, value: bytes | None, headers: Headers) -> Assessment | DeadLetter | Draft:
@@ -154,16 +156,17 @@ class Assessor:
             facts=facts_of(message, self._drug_name, blamed=_BLAMED),
         )
         if self._reads_text:
-            text = message.narrative if isinstance(message, AdverseEvent) else message.text
-            if text is not None:
-                return Draft(text, assessment)
+            if not isinstance(message, AdverseEvent):
+                return Draft(message.text, assessment)
+            if message.narrative is not None:
+                return Draft(message.narrative, assessment, drugs if self._narrated else None)
         return assessment
 
     def _coded_terms(self, message: SourceMessage) -> tuple[list[str], list[str]]:
-        if not self._coded or not isinstance(message, AdverseEvent):
+        if not self._coded_drugs or not isinstance(message, AdverseEvent):
             return [], []
         drugs = {self._drug_name(product.name) for product in message.products if product.role in _BLAMED}
-        events = set(message.events)
+        events = set(() if self._narrated else message.events)
         if self._reads_text:
             events = {_event_term(name) or name for name in events}
         return sorted(drugs), sorted(events)

@@ -7,7 +7,7 @@ reason to give up a message. A text that makes it fail by itself is one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -46,18 +46,20 @@ class TextDesk:
         while len(self._tasks) >= MOST_TEXTS or self._characters >= MOST_CHARACTERS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    def read(self, text: str, wanted: Callable[[], bool], done: Done) -> None:
-        """Have `text` read and call `done`, unless it is not `wanted` any more."""
-        task = asyncio.create_task(self._read(text, wanted, done))
+    def read(self, text: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None = None) -> None:
+        """Have `text` read (see `streams.assess.text`) and call `done`, unless it is not `wanted` any more."""
+        task = asyncio.create_task(self._read(text, wanted, done, products))
         self._tasks[task] = len(text)
         self._characters += len(text)
         task.add_done_callback(self._ended)
 
-    async def _read(self, text: str, wanted: Callable[[], bool], done: Done) -> None:
+    async def _read(
+        self, text: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None
+    ) -> None:
         pause = FIRST_PAUSE
         while wanted():
             try:
-                reading = await read_text(text, self._reader, self._settings)
+                reading = await read_text(text, self._reader, self._settings, products)
             except PoisonInput as error:
                 return done(error)
             except ClassifierError as error:

@@ -207,7 +207,8 @@ class AssessStage:
         record = self._assessor.assess(origin, message.value(), message.headers())
         if isinstance(record, Draft):
             assert self._desk is not None
-            self._desk.read(record.text, partial(self._owns, run), partial(self._has_read, run, ticket, origin, record))
+            done = partial(self._has_read, run, ticket, origin, record)
+            self._desk.read(record.text, partial(self._owns, run), done, record.products)
         else:
             self._submit(run, ticket, record)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,9 @@ from streams.assess.sentences import Range, sentence_ranges
 from streams.assess.terms import drug_term, event_term
 from streams.events import MICRO, PairScore, Span, Uncertain
 from streams.monitors import TextSettings
+
+_Found = tuple[str, str, float, Span]  # drug, event, probability, the words
+_Best = dict[tuple[str, str], tuple[int, Span, int]]  # of (drug, event): micro, the words, which sentence
 
 
 class Reader(Protocol):
@@ -37,15 +40,25 @@ class TextReading:
     uncertain: list[Uncertain] = field(default_factory=list)
 
 
-async def read_text(text: str, reader: Reader, settings: TextSettings) -> TextReading:
+async def read_text(
+    text: str, reader: Reader, settings: TextSettings, products: Sequence[str] | None = None
+) -> TextReading:
     """Split a text, have it read, and put the readings together. Raises what the reader raises."""
     ranges = sentence_ranges(text)
     readings = await reader.classify([text[start:end] for start, end in ranges]) if ranges else []
-    return text_reading(ranges, readings, settings)
+    return text_reading(ranges, readings, settings, products)
 
 
-def text_reading(ranges: Sequence[Range], readings: Sequence[Reading], settings: TextSettings) -> TextReading:
+def text_reading(
+    ranges: Sequence[Range],
+    readings: Sequence[Reading],
+    settings: TextSettings,
+    products: Sequence[str] | None = None,
+) -> TextReading:
     """The case's pairs from its sentences, in order: where each is in the text, and its reading.
+
+    With `products` (those that the report blames) the text is asked for events alone, and each goes with every product:
+    who reports "fever next day" does not name the vaccine again.
 
     A pair's score is the largest of its sentences' (repetition is not corroboration: notes repeat themselves); of equal
     ones the earlier sentence gives the words. Pairs below `settings.threshold` are dropped, and so are drugs and events
@@ -54,10 +67,11 @@ def text_reading(ranges: Sequence[Range], readings: Sequence[Reading], settings:
     """
     doubtful = [_is_open(reading, settings.error_rate) for reading in readings]
     left_out = settings.uncertain == "leave_out"
-    best: dict[tuple[str, str], tuple[int, Span, int]] = {}
+    best: _Best = {}
     for index, reading in enumerate(readings):
         if not (left_out and doubtful[index]):
-            _take(best, reading, index, round(settings.threshold * MICRO))
+            found = _named(reading) if products is None else _narrated(reading, products)
+            _take(best, found, index, round(settings.threshold * MICRO))
     drugs = sorted({drug for drug, _ in best})
     events = sorted({event for _, event in best})
     scores = [max(found[0] for (_, other), found in best.items() if other == event) for event in events]
@@ -79,15 +93,26 @@ def _is_open(reading: Reading, error_rate: float) -> bool:
     return reading.conformity is not None and reading.conformity.verdict(error_rate) == OPEN
 
 
-def _take(best: dict[tuple[str, str], tuple[int, Span, int]], reading: Reading, index: int, least: int) -> None:
-    """Enter the pairs of sentence `index` where they are the best so far."""
+def _named(reading: Reading) -> Iterator[_Found]:
+    """Pairs of which the sentence names both."""
     for pair in reading.pairs:
-        micro = round(pair.probability * MICRO)
-        if micro < least:
-            continue
         words = Span(reading.drugs[pair.drug].text, reading.effects[pair.effect].text)
         drug, event = drug_term(words.drug), event_term(words.effect)
-        if drug is None or event is None or drug == event:
-            continue
-        if (drug, event) not in best or micro > best[drug, event][0]:
+        if drug is not None and event is not None and drug != event:
+            yield drug, event, pair.probability, words
+
+
+def _narrated(reading: Reading, products: Sequence[str]) -> Iterator[_Found]:
+    """Effects that the sentence tells, each with every product, as probable as the sentence is a report of one."""
+    for effect in reading.effects:
+        if (event := event_term(effect.text)) is not None:
+            for product in products:
+                yield product, event, reading.probability, Span("", effect.text)
+
+
+def _take(best: _Best, found: Iterable[_Found], index: int, least: int) -> None:
+    """Enter the pairs of sentence `index` where they are the best so far."""
+    for drug, event, probability, words in found:
+        micro = round(probability * MICRO)
+        if micro >= least and ((drug, event) not in best or micro > best[drug, event][0]):
             best[drug, event] = (micro, words, index)

@@ -139,6 +139,28 @@ def test_text_evidence_takes_the_text_alone() -> None:
     assert (bare.drugs, bare.events) == ([], [])
 
 
+def test_narrative_evidence_takes_a_reports_products_and_leaves_its_events_to_the_narrative() -> None:
+    watching = assessor(evidence="narrative")
+    draft = watching.assess(ORIGIN, report(narrative="A seizure next day."), None)
+    assert isinstance(draft, Draft)
+    assert (draft.text, draft.products) == ("A seizure next day.", ["aspirin", "warfarin"])
+    reading = TextReading(
+        ["aspirin", "warfarin"],
+        ["seizure"],
+        [900_000],
+        [PairScore(0, 0, 900_000, Span("", "seizure")), PairScore(1, 0, 900_000, Span("", "seizure"))],
+    )
+    record = draft.record(reading, "m@1")
+    assert (record.drugs, record.events, record.scores) == (["aspirin", "warfarin"], ["seizure"], [900_000])
+    assert record.pairs == reading.pairs
+    silent = watching.assess(ORIGIN, report(), None)
+    assert isinstance(silent, Assessment)
+    assert (silent.drugs, silent.events) == (["aspirin", "warfarin"], [])
+    told = watching.assess(ORIGIN, note("He had a rash from aspirin."), None)
+    assert isinstance(told, Draft)
+    assert told.products is None
+
+
 def test_both_kinds_of_evidence_are_joined_and_the_larger_score_of_a_pair_counts() -> None:
     """Coded: {aspirin, warfarin} x {bleeding, seizure} at 1. Read: aspirin-rash 0.7, warfarin-bleeding 0.6."""
     record = draft("both", report(narrative="He bled.")).record(READING, "model@1")

@@ -154,3 +154,22 @@ def test_places_are_those_of_the_sentence_in_the_message() -> None:
     text = "PLAN:\n- He took naproxen.\n- He had a rash.\n"
     (found,) = asyncio.run(read_text(text, Doubter(), TextSettings())).uncertain
     assert text[found.start : found.end] == "He had a rash."
+
+
+def test_a_narratives_events_go_with_every_product_as_probable_as_their_best_sentence() -> None:
+    told = Reading(0.8, (), (TextSpan(0, 5, "Fever"), TextSpan(6, 14, "vomiting")))
+    again = Reading(0.9, (TextSpan(0, 7, "aspirin"),), (TextSpan(8, 13, "fever"),), (Pair(0, 0, 0.7),))
+    doubtful = Reading(0.3, (), (TextSpan(0, 4, "rash"),))
+    ranges = [(0, 10), (10, 20), (20, 30)]
+    found = text_reading(ranges, [told, again, doubtful], TextSettings(), ["dtp", "opv"])
+    assert (found.drugs, found.events, found.scores) == (["dtp", "opv"], ["fever", "vomiting"], [900_000, 800_000])
+    assert found.pairs == [
+        PairScore(0, 0, 900_000, Span("", "fever")),
+        PairScore(0, 1, 800_000, Span("", "vomiting")),
+        PairScore(1, 0, 900_000, Span("", "fever")),
+        PairScore(1, 1, 800_000, Span("", "vomiting")),
+    ]
+
+
+def test_a_report_without_products_has_no_events_to_tell() -> None:
+    assert text_reading([(0, 10)], [Reading(0.9, (), (TextSpan(0, 5, "fever"),))], TextSettings(), []).pairs == []
