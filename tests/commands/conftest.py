@@ -36,11 +36,11 @@ evidence = "coded"
 disorder_ms = 86400000
 
 [[sources]]
-topic = "{name}-reports"
+topic = "{stem}-reports"
 partitions = 2
 
 [[sources]]
-topic = "{name}-notes"
+topic = "{stem}-notes"
 partitions = 1
 
 [alarms]
@@ -78,11 +78,12 @@ def vigilia(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]
 class World:
     """One monitor with its topics. Nothing runs by itself: `assess` and `detect` are called."""
 
-    def __init__(self, folder: Path, name: str, kafka: str, redis_url: str) -> None:
-        self.path = folder / "monitor.toml"
-        self.path.write_text(MONITOR.format(name=name), "utf-8")
+    def __init__(self, folder: Path, name: str, kafka: str, redis_url: str, stem: str | None = None) -> None:
+        stem = stem or name
+        self.path = folder / ("monitor.toml" if stem == name else f"{name}.toml")
+        self.path.write_text(MONITOR.format(name=name, stem=stem), "utf-8")
         self.monitor: Monitor = load_monitor(self.path)
-        self.reports, self.notes = f"{name}-reports", f"{name}-notes"
+        self.reports, self.notes = f"{stem}-reports", f"{stem}-notes"
         topics = {"alerts_topic": f"{name}-alerts", "reviews_topic": f"{name}-reviews"}
         self.settings = load_settings(bootstrap_servers=kafka, redis_url=redis_url, **topics)
         self.environment = {
@@ -112,6 +113,22 @@ class World:
         for partition, added in new.items():
             self.written[partition] += added
             self.send(self.monitor.assessments_topic, partition, map(encode, added))
+
+    def twin(self, change: Callable[[AssessmentRecord], AssessmentRecord], most: int | None = None) -> World:
+        """Another monitor on the same source topics and the same alerts topic, whose `most` first records are changed
+        ones of this monitor's, applied."""
+        made = World(
+            self.path.parent,
+            f"{self.monitor.name}-twin",
+            self.settings.bootstrap_servers,
+            self.environment["VIGILIA_REDIS_URL"],
+            stem=self.monitor.name,
+        )
+        made.settings = self.settings
+        for written in self.written.values():
+            made.assess(map(change, written[:most]))
+        made.detect()
+        return made
 
     def detect(self, until: int | None = None) -> None:
         """Apply what is in the log (of each partition the records below `until`), close, and publish the alerts."""

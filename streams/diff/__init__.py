@@ -1,0 +1,1 @@
+"""How two monitors, two replays or two assessments logs differ."""
