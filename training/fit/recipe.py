@@ -119,7 +119,7 @@ RECIPES = {
     "student": Recipe(
         stages=(
             Stage("half the negatives", 0.5, False, 3, 2e-4, 1e-3, augmented=0.4),
-            Stage("all negatives and PsyTAR", 1.0, True, 3, 1e-4, 4e-4, augmented=0.4, unlabelled=True),
+            Stage("all negatives and PsyTAR", 1.0, True, 2, 1e-4, 4e-4, augmented=0.4, unlabelled=True),
         ),
         batch=32,
         vocabulary=9000,
