@@ -22,7 +22,7 @@ from typing import NamedTuple
 from bench.corpora import sections, visits
 from bench.throughput import formed
 from inference.artefact import Artefact, load_artefact
-from inference.batcher import MicroBatcher, estimated_pieces
+from inference.batching import MicroBatcher, estimated_pieces
 from inference.cache import SentenceCache
 from inference.classifier import Reading
 from inference.first_stage import FirstStage, first_stage_of

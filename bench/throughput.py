@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.rig import Rig, Watched
 from inference.artefact import load_artefact
-from inference.batcher import MicroBatcher
+from inference.batching import MicroBatcher
 from inference.classifier import Reading
 from inference.onnx import OnnxClassifier
 from streams.assess.reading import MOST_TEXTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from inference.batcher import MicroBatcher
+from inference.batching import Adaptive, Fixed, MicroBatcher
 from inference.cache import SentenceCache
 from inference.classifier import Classifier
 from inference.first_stage import FirstStage
@@ -31,8 +31,8 @@ def source_ends(monitor: Monitor, settings: Settings) -> dict[Partition, int]:
 class Assessing:
     """One worker's assess stage: `run()` until `stop()` or, with `until`, until all is assessed up to those offsets.
 
-    The classifier stays the caller's. A monitor that reads no text needs none. `first_stage` is used if the monitor
-    wants one (`text.first_stage`).
+    The classifier stays the caller's. A monitor that reads no text needs none. `remote`: it is a server's, so how many
+    batches it takes at a time is found out. `first_stage` is used if the monitor wants one (`text.first_stage`).
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Assessing:
         sink: Sink,
         *,
         classifier: Classifier | None = None,
+        remote: bool = False,
         first_stage: FirstStage | None = None,
         until: Mapping[Partition, int] | None = None,
         end_ticks: bool = True,
@@ -55,7 +56,8 @@ class Assessing:
         self._batcher = (
             MicroBatcher(
                 classifier,
-                waiting=settings.classifier_queue,
+                waiting=max(1, settings.classifier_queue // len(monitor.topics)),  # a topic
+                limit=Adaptive() if remote else Fixed(),
                 cache=SentenceCache(settings.sentence_cache) if settings.sentence_cache else None,
                 first_stage=first_stage if monitor.text.first_stage else None,
             )
@@ -106,5 +108,6 @@ class Assessing:
                 "sentences_read": self._batcher.sentences,
                 "sentences_spared": self._batcher.spared,
                 "sentences_remembered": cache.hits if cache is not None else 0,
+                "classifier": self._batcher.shown(),
             }
         return found

@@ -8,7 +8,9 @@ import importlib
 import pytest
 
 MODULES = [
-    "inference.batcher",
+    "inference.batching.fair",
+    "inference.padding",
+    "streams.metrics",
     "inference.calibration",
     "inference.decoding",
     "streams.assess.sentences",
