@@ -13,6 +13,7 @@ import structlog
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases, with_versions
 from streams.alerts.record import Case, followed_up, sealed
+from streams.alerts.rules import Judged, RuleDesk
 from streams.detect.alarms import PairKey
 from streams.detect.close import CloseDelta, Detector, Evaluation
 from streams.detect.contribution import Contribution
@@ -47,6 +48,7 @@ class Closer:
         self.store = store
         self.vocabulary = vocabulary
         self.rule = rule_of(monitor)
+        self.rules = RuleDesk(monitor, store, vocabulary=vocabulary) if monitor.rules.any_on else None
         self._detector: Detector | None = None
         self._raised: dict[str, Alert] | None = None
 
@@ -63,6 +65,8 @@ class Closer:
     def forget(self) -> None:
         """Drop what is in memory; the next close starts from Redis."""
         self._detector = self._raised = None
+        if self.rules is not None:
+            self.rules.forget()
 
     def detector(self, closed: int | None) -> Detector | None:
         """The alarm state after the close of `closed`, from memory or from Redis; None if Redis is past it."""
@@ -98,7 +102,7 @@ class Closer:
         made = self._made(closing, detector, detector.evaluate(totals), entries)
         if made is None:
             return None
-        delta, alerts, result = made
+        delta, alerts, result, judged = made
         chunks = self.store.chunks(closing, result)
         if not all(self.store.write_chunk(closing, chunk) for chunk in chunks):
             return None
@@ -107,6 +111,8 @@ class Closer:
             return None
         self._tell_if_outgrown(detector, delta)
         detector.advance(delta)
+        if self.rules is not None and judged is not None:
+            self.rules.advance(judged)
         if self._raised is not None:
             self._raised.update((alert.id, alert) for alert in alerts)
         self.store.trim(closing.bucket)
@@ -150,7 +156,7 @@ class Closer:
 
     def _made(
         self, closing: Closing, detector: Detector, evaluation: Evaluation, entries: Sequence[Contribution]
-    ) -> tuple[CloseDelta, list[Alert], CloseResult] | None:
+    ) -> tuple[CloseDelta, list[Alert], CloseResult, Judged | None] | None:
         cases = self._cases(closing, evaluation.pairs, entries)
         followups = self.store.followups(closing)
         if cases is None or followups is None or (followups and not self._load_raised(closing.closed)):
@@ -158,8 +164,14 @@ class Closer:
         assembly = Assembly(self.monitor, detector, self.vocabulary)
         verdict = assembly.verdict(evaluation, cases)
         fired = {alert.id: alert for alert in assembly.records(verdict, cases)}
-        alerts, chain = sealed([*fired.values(), *self._followed_up(closing, followups, set(fired))], closing.chain)
         delta = detector.delta(evaluation, verdict)
+        judged = None
+        if self.rules is not None:
+            judged = self.rules.close(closing, evaluation.view, entries, delta.memory.prior)
+            if judged is None:
+                return None
+            fired.update((alert.id, alert) for alert in judged.alerts)
+        alerts, chain = sealed([*fired.values(), *self._followed_up(closing, followups, set(fired))], closing.chain)
         result = CloseResult(
             drugs={drug: state.encode() for drug, state in delta.states.items()},
             aggregate=delta.totals_blob,
@@ -170,7 +182,7 @@ class Closer:
             chain=chain,
             memo=delta.memory_blob,
         )
-        return delta, alerts, result
+        return delta, alerts, result, judged
 
     def _cases(
         self, closing: Closing, pairs: Sequence[PairKey], entries: Sequence[Contribution]

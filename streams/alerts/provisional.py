@@ -1,7 +1,8 @@
 """Provisional alerts: what the open buckets would raise if they were closed with what they hold now.
 
 Each look takes over only the cases that changed since the last one, closes the open buckets in order on a copy of the
-alarm state, and proposes what fires. A pair that was raised before gets none: its next revision comes with a close.
+alarm state, and proposes what fires and what the single-case rules find. What was raised before gets none: its next
+revision comes with a close.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from streams.alerts.closer import Closer
 from streams.detect.alarms import PairKey
 from streams.detect.close import Detector, Evaluation
 from streams.detect.contribution import Contribution
+from streams.detect.reference import ReferenceView
 from streams.detect.totals import BucketTotals
 from streams.events import Alert, encode
+from streams.rules.finding import Key
 from streams.state.store import Store
 
 __all__ = ["Provisional"]
@@ -51,7 +54,7 @@ class Provisional:
         self.closer = closer
         self.store: Store = closer.store
         self._open: dict[int, _OpenBucket] = {}
-        self._proposed: set[tuple[int, PairKey]] = set()
+        self._proposed: set[tuple[int, Key]] = set()
         self._looked_at: int | None = None
 
     def forget(self) -> None:
@@ -75,7 +78,7 @@ class Provisional:
         self._looked_at = closed
         if alerts:
             self.store.propose_provisional([(alert.id, alert.bucket, encode(alert)) for alert in alerts])
-            self._proposed.update((alert.bucket, (alert.drug, alert.event)) for alert in alerts)
+            self._proposed.update((alert.bucket, (alert.kind, alert.drug, alert.event)) for alert in alerts)
         return alerts
 
     def _follow(self) -> bool:
@@ -83,7 +86,7 @@ class Provisional:
         gone = self._open.keys() - counted.keys()
         for bucket in gone:
             del self._open[bucket]
-        self._proposed = {(bucket, pair) for bucket, pair in self._proposed if bucket in counted}
+        self._proposed = {(bucket, key) for bucket, key in self._proposed if bucket in counted}
         differs = bool(gone)
         for bucket in counted:
             view = self._open.get(bucket)
@@ -102,6 +105,7 @@ class Provisional:
         views = [self._open[b] for b in sorted(self._open) if self._open[b].cases and (at is None or b > at)]
         for n, view in enumerate(views, start=1):
             evaluation = detector.evaluate(view.totals)
+            yield from self._ruled(at, evaluation.view, views[:n])
             if n == len(views):
                 evaluation = self._unproposed(evaluation, closed)
             cases = self._cases(view.totals.bucket, at, evaluation.pairs, views[:n])
@@ -115,8 +119,19 @@ class Provisional:
             if n < len(views):
                 detector.advance(detector.delta(evaluation, verdict))
 
+    def _ruled(self, closed: int | None, view: ReferenceView, seen: list[_OpenBucket]) -> Iterator[Alert]:
+        """What the single-case rules find in the last bucket seen: a designated event can't wait for the close."""
+        desk = self.closer.rules
+        book = None if desk is None else desk.book(closed)
+        if desk is None or book is None:
+            return
+        on_top = [book.facts(open_.totals.bucket, open_.cases.values()) for open_ in seen]
+        for alert in desk.provisional(book, view, on_top):
+            if (alert.bucket, (alert.kind, alert.drug, alert.event)) not in self._proposed:
+                yield alert
+
     def _is_new(self, bucket: int, pair: PairKey, closed: Detector) -> bool:
-        return pair not in closed.memory.alerted and (bucket, pair) not in self._proposed
+        return pair not in closed.memory.alerted and (bucket, ("signal", *pair)) not in self._proposed
 
     def _unproposed(self, evaluation: Evaluation, closed: Detector) -> Evaluation:
         """Without the firing pairs that need no record, but with those a record's status is judged by."""

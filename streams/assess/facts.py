@@ -1,4 +1,4 @@
-"""What rules beside the signal ask of a case: seriousness, death, age, onset, lots, and how complete the report is. Pure.
+"""What rules beside the signal ask of a case: seriousness, death, age, onset, lots, and how full the report is. Pure.
 
 Nothing here names a patient: an age in completed years, capped at 90; a number of days; lots of products.
 """

@@ -10,11 +10,13 @@ from streams.monitors.monitor import (
     load_monitor,
     shipped_monitors,
 )
+from streams.monitors.rules import Rules
 
 __all__ = [
     "AlarmSettings",
     "Evidence",
     "Monitor",
+    "Rules",
     "Source",
     "TextSettings",
     "Uncertain",

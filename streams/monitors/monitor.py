@@ -6,14 +6,16 @@ import hashlib
 import tomllib
 from functools import cached_property
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streams.errors import ConfigurationError
+from streams.monitors.rules import Rules, read_rules
 
-Evidence = Literal["coded", "text", "both"]
+Evidence = Literal["coded", "text", "both", "narrative"]
 Uncertain = Literal["count", "leave_out"]
 DAY_MS = 86_400_000
 
@@ -75,6 +77,7 @@ class Monitor(_Frozen):
     max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
     alarms: AlarmSettings = AlarmSettings()
+    rules: Rules = Field(Rules(), description="In the file: the name of a rules file, relative to the monitor's.")
     replay_of: str | None = Field(None, description="Set by a replay: the monitor whose name its alerts carry.")
 
     source_prefix: str = Field("", description="Set by a replay: before each source topic's name on the broker.")
@@ -124,6 +127,12 @@ class Monitor(_Frozen):
         return self.alarms.vocabulary == "open"
 
     @cached_property
+    def listed(self) -> frozenset[tuple[str, str]]:
+        """(drug, event) pairs that the label lists, in lower case: of the settings and of the rules' file."""
+        named = frozenset((drug.casefold(), event.casefold()) for drug, event in self.alarms.listed)
+        return named | self.rules.listed_pairs
+
+    @cached_property
     def settings_hash(self) -> str:
         """SHA-256 prefix over every setting that can change an alert: all but the names a replay takes."""
         content = self.model_dump_json(exclude={"name", "replay_of", "source_prefix"})
@@ -149,16 +158,21 @@ def load_monitor(source: str | Path, **overrides: object) -> Monitor:
 
     `overrides` replace top-level settings. Raises ConfigurationError that names the file and each wrong field.
     """
+    folder: Traversable = resources.files("streams.monitors")
     if str(source) in shipped_monitors():
-        text = resources.files("streams.monitors").joinpath(f"{source}.toml").read_text("utf-8")
+        text = folder.joinpath(f"{source}.toml").read_text("utf-8")
     else:
+        folder = Path(source).parent
         try:
             text = Path(source).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             shipped = ", ".join(shipped_monitors())
             raise ConfigurationError(f"monitor {source}: can't be read ({error}); shipped ones: {shipped}") from None
     try:
-        return Monitor.model_validate({**tomllib.loads(text), **overrides})
+        content = {**tomllib.loads(text), **overrides}
+        if isinstance(rules := content.get("rules"), str):
+            content["rules"] = read_rules(folder.joinpath(rules))
+        return Monitor.model_validate(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"monitor {source}: not TOML: {error}") from None
     except ValidationError as error:

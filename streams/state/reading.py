@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from streams.detect.contribution import Contribution, decode_contribution
 from streams.state.bound import PAGE, Closing, pages
@@ -20,17 +20,10 @@ class ReadStore(FollowUpStore):
 
     def entries(self, closing: Closing) -> list[Contribution] | None:
         """The counted cases of the bucket, in order of position."""
-        key, cursor = f"{self.keys.entries}{closing.bucket}", b"0"
-        found: dict[bytes, bytes] = {}
-        while True:
-            replies = self._read(closing.closed, [("HSCAN", key, (cursor, "COUNT", _SCAN))], closing.bucket)
-            if replies is None:
-                return None
-            cursor, flat = replies[0]
-            found.update(zip(flat[::2], flat[1::2], strict=True))
-            if cursor == b"0":
-                break
-        counted = [decode_contribution(entry[2:]) for _, entry in sorted(found.items()) if entry[:1] == b"c"]
+        found = self._scanned(closing.closed, f"{self.keys.entries}{closing.bucket}", closing.bucket)
+        if found is None:
+            return None
+        counted = _counted(found)
         # A scan over a table that was replaced meanwhile may miss entries: it is taken only if it is complete.
         return counted if len(counted) == closing.counted else None
 
@@ -62,6 +55,30 @@ class ReadStore(FollowUpStore):
                 return None
             result.update((int(b), blob) for b, blob in zip(page, blobs[0], strict=True))
         return result
+
+    def closed_cases(self, at: int) -> Iterator[tuple[int, list[Contribution] | None]]:
+        """(bucket, counted cases in order of position) of each closed bucket of the reference window, in order.
+
+        None instead of the cases, and nothing after it, if `at` is not the last closed bucket any more.
+        """
+        replies = self._read(at, [("ZRANGEBYSCORE", self.keys.closed, (f"({at - self.settings.window}", at))])
+        for bucket in [at] if replies is None else map(int, replies[0]):
+            found = None if replies is None else self._scanned(at, f"{self.keys.cases}{bucket}")
+            yield bucket, None if found is None else _counted(found)
+            if found is None:
+                return
+
+    def _scanned(self, at: int | None, key: str, bucket: int | None = None) -> dict[bytes, bytes] | None:
+        """The fields of a hash, piece by piece."""
+        cursor, found = b"0", dict[bytes, bytes]()
+        while True:
+            replies = self._read(at, [("HSCAN", key, (cursor, "COUNT", _SCAN))], bucket)
+            if replies is None:
+                return None
+            cursor, flat = replies[0]
+            found.update(zip(flat[::2], flat[1::2], strict=True))
+            if cursor == b"0":
+                return found
 
     def terms(self, at: int | None) -> tuple[list[str], list[str]] | None:
         """Drugs and events in the order of their index."""
@@ -156,3 +173,7 @@ class ReadStore(FollowUpStore):
                     counts = entry is not None and entry[:1] == b"c"
                     found[position.decode()] = decode_contribution(entry[2:]) if counts else None
         return total, found
+
+
+def _counted(entries: Mapping[bytes, bytes]) -> list[Contribution]:
+    return [decode_contribution(entry[2:]) for _, entry in sorted(entries.items()) if entry[:1] == b"c"]

@@ -1,0 +1,78 @@
+"""What the rules remember of the reference window. In memory alone: rebuilt from the cases of closed buckets."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from streams.detect.contribution import Contribution
+from streams.monitors.rules import Rules
+from streams.rules.finding import Key, Situated
+from streams.rules.single import SingleCase, kinds_of
+
+__all__ = ["BucketFacts", "RuleWindow"]
+
+
+class BucketFacts:
+    """What a bucket's counted cases are to the rules: `matches` of the single-case rules, by alert; `kinds`: how many
+    cases are of a kind, by (kind, stratum)."""
+
+    __slots__ = ("bucket", "kinds", "matches")
+
+    def __init__(self, bucket: int, cases: Iterable[Contribution], rules: Rules, single: SingleCase) -> None:
+        self.bucket = bucket
+        self.matches: dict[Key, list[Contribution]] = {}
+        self.kinds: Counter[tuple[str, int]] = Counter()
+        for case in sorted(cases, key=lambda case: case.position):
+            self.kinds.update((kind, case.stratum) for kind in kinds_of(rules, case))
+            for key in single.keys(case):
+                self.matches.setdefault(key, []).append(case)
+
+
+class RuleWindow:
+    """Facts of the closed buckets in (last - width, last], with an open or closing bucket put on top when asked."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.last: int | None = None
+        self._buckets: deque[BucketFacts] = deque()
+        self._matches: dict[Key, deque[Situated]] = {}
+        self._kinds: Counter[tuple[str, int]] = Counter()
+
+    def advance(self, facts: BucketFacts) -> None:
+        """Take in the next closed bucket, and drop what falls out."""
+        limit = facts.bucket - self.width
+        while self._buckets and self._buckets[0].bucket <= limit:
+            old = self._buckets.popleft()
+            self._kinds.subtract(old.kinds)
+            for key, cases in old.matches.items():
+                kept = self._matches[key]
+                for _ in cases:
+                    kept.popleft()
+                if not kept:
+                    del self._matches[key]
+        self._buckets.append(facts)
+        self._kinds.update(facts.kinds)
+        for key, cases in facts.matches.items():
+            self._matches.setdefault(key, deque()).extend((facts.bucket, case) for case in cases)
+        self.last = facts.bucket
+
+    def cases(self, key: Key, on_top: Iterable[BucketFacts]) -> list[Situated]:
+        """The cases that match an alert's rule, up to the last bucket of `on_top`, which follow the closed ones."""
+        above = list(on_top)
+        found = [*self._matches.get(key, ()), *((f.bucket, c) for f in above for c in f.matches.get(key, ()))]
+        limit = above[-1].bucket - self.width if above else None
+        return found if limit is None else [(bucket, case) for bucket, case in found if bucket > limit]
+
+    def of_kind(self, kind: str, strata: int, on_top: Iterable[BucketFacts]) -> list[int]:
+        """How many cases are of a kind, by stratum, up to the last bucket of `on_top`."""
+        above = list(on_top)
+        counts = Counter(self._kinds)
+        for facts in above:
+            counts.update(facts.kinds)
+        if above:
+            for old in self._buckets:
+                if old.bucket > above[-1].bucket - self.width:
+                    break
+                counts.subtract(old.kinds)
+        return [counts[kind, stratum] for stratum in range(strata)]

@@ -1,0 +1,146 @@
+"""The rules in a worker, on a real Redis: provisional at once, raised at the close, the same whatever happens between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from streams.events import Alert, Assessment, decode_alert, encode
+from streams.monitors import Monitor
+from streams.state.server import RedisServer
+from streams.worker.detection import Detection
+
+from .rule_cases import START, assessment, monitor
+
+RULES: dict[str, Any] = {"designated_event": {"terms": ["Anaphylactic shock"]}, "fatal": {}, "paediatric": {}}
+Open = Callable[[Monitor], Detection]
+
+
+@pytest.fixture
+def opened(redis_server: RedisServer) -> Iterator[Open]:
+    made: list[Detection] = []
+
+    def open_(watched: Monitor) -> Detection:
+        detection = Detection(watched, redis_server.url, vocabulary="v")
+        detection.open()
+        detection.starts([0])
+        made.append(detection)
+        return detection
+
+    yield open_
+    for detection in made:
+        detection.close()
+
+
+def apply(detection: Detection, records: Sequence[Assessment]) -> None:
+    first = records[0].offset
+    detection.apply(0, first, records[-1].offset + 1, [encode(record) for record in records])
+
+
+def settle(detection: Detection) -> list[Alert]:
+    """Close all that is due; the alerts in the order of the history."""
+    while detection.store.closable() is not None:
+        detection.close_due()  # which leaves a bucket for half a second to the worker that closed the last one
+    return history(detection)
+
+
+def history(detection: Detection) -> list[Alert]:
+    return [decode_alert(record) for _, records in detection.store.history() for record in records]
+
+
+def published(detection: Detection) -> list[Alert]:
+    return [decode_alert(message.value) for message in detection.lacking()]
+
+
+STREAM = [
+    assessment(0, 0, event="Anaphylactic shock", serious=True, age=40),
+    assessment(1, 0, event="Rash", serious=False, age=40),
+    assessment(2, 0, drug="Heparin", event="Bleeding", serious=True, fatal=True, age=70),
+    assessment(3, 1, drug="Heparin", event="Rash", serious=True, age=8, completeness=70),
+    assessment(4, 2, event="Anaphylactic shock", age=3),
+    assessment(5, 3, event="Fever", serious=False, age=40),
+    assessment(6, 9, event="Fever", serious=False, age=40),
+]
+
+
+def test_a_designated_event_is_provisional_when_it_is_counted_and_raised_by_the_close(
+    opened: Open, unique: Callable[[str], str]
+) -> None:
+    detection = opened(monitor(unique("rules"), rules=RULES))
+    apply(detection, STREAM[:1])
+    assert detection.look() == 1
+    (first,) = published(detection)
+    assert (first.kind, first.state, first.level, first.budget) == ("designated_event", "provisional", "rule", None)
+    apply(detection, STREAM[1:])
+    raised = next(a for a in settle(detection) if a.kind == "designated_event")
+    assert (raised.id, raised.state, raised.raised_at) == (first.id, "raised", "1997-05-19")
+    assert [(c.case_id, c.serious, c.age) for c in raised.evidence] == [("case-0", True, 40)]
+
+
+def test_alerts_of_rules_grow_case_by_case_and_say_which_rules_made_them(
+    opened: Open, unique: Callable[[str], str]
+) -> None:
+    watched = monitor(unique("rules"), rules=RULES)
+    detection = opened(watched)
+    apply(detection, STREAM)
+    alerts = settle(detection)
+    assert [(a.bucket - START, a.kind, a.drug, a.event, a.state, a.status, a.cases) for a in by_kind(alerts)] == [
+        (0, "designated_event", "Aspirin", "Anaphylactic shock", "raised", "new", 1),
+        (0, "fatal", "Heparin", "*", "raised", "new", 1),
+        (1, "paediatric", "Heparin", "*", "raised", "new", 1),
+        (2, "designated_event", "Aspirin", "Anaphylactic shock", "updated", "update", 2),
+    ]
+    fatal = by_kind(alerts)[1]
+    assert (fatal.table.a, fatal.table.b, fatal.table.c, fatal.table.d) == (1, 0, 0, 2)
+    assert fatal.table.expected == pytest.approx(1 / 3)
+    assert {a.versions.rules for a in alerts} == {watched.rules.label}
+    assert len({a.id for a in alerts}) == 3
+
+
+def by_kind(alerts: Sequence[Alert]) -> list[Alert]:
+    return sorted(alerts, key=lambda a: (a.bucket, a.kind))
+
+
+def test_a_listed_pair_is_published_as_listed(opened: Open, unique: Callable[[str], str]) -> None:
+    detection = opened(monitor(unique("rules"), rules=RULES, listed=[("aspirin", "anaphylactic shock")]))
+    apply(detection, STREAM)
+    assert {a.status for a in settle(detection) if a.kind == "designated_event"} == {"listed"}
+
+
+@pytest.mark.parametrize("cuts", [(1, 2, 3, 4, 5, 6), (3,), (4, 5)])
+def test_workers_that_start_anew_between_batches_write_the_same_history(
+    opened: Open, unique: Callable[[str], str], cuts: tuple[int, ...]
+) -> None:
+    whole, parts = monitor(unique("whole"), rules=RULES), monitor(unique("parts"), rules=RULES)
+    parts = parts.replayed_as(parts.name).model_copy(update={"replay_of": whole.name})
+    detection = opened(whole)
+    apply(detection, STREAM)
+    expected = settle(detection)
+    for start, end in zip((0, *cuts), (*cuts, len(STREAM)), strict=True):
+        detection = opened(parts)
+        apply(detection, STREAM[start:end])
+        detection.look()
+        settle(detection)
+    assert [encode(alert) for alert in history(detection)] == [encode(alert) for alert in expected]
+
+
+def test_what_leaves_the_window_is_no_evidence_any_more(opened: Open, unique: Callable[[str], str]) -> None:
+    watched = monitor(unique("rules"), rules=RULES, window_days=3)
+    stream = [
+        assessment(0, 0, fatal=True, serious=True),
+        assessment(1, 2, fatal=True, serious=True),
+        assessment(2, 4, fatal=True, serious=True),
+        assessment(3, 9),
+    ]
+    expected = [1, 2, 2]
+    whole = opened(watched)
+    apply(whole, stream)
+    assert [a.cases for a in settle(whole)] == expected
+    restarted = monitor(unique("again"), rules=RULES, window_days=3)
+    for record in stream:
+        detection = opened(restarted)
+        apply(detection, [record])
+        found = settle(detection)
+    assert [(a.cases, a.table.a, a.table.a + a.table.b) for a in found] == [(n, n, n) for n in expected]
