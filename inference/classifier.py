@@ -1,6 +1,7 @@
 """What a classifier is to the rest of vigilia: sentences in, readings out.
 
-Implementations: `inference.onnx.OnnxClassifier` (onnxruntime in this process). Tests and users may bring their own.
+Implementations: `inference.onnx.OnnxClassifier` (onnxruntime in this process) and `inference.triton.TritonClassifier`
+(servers). Tests and users may bring their own.
 """
 
 from __future__ import annotations

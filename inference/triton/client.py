@@ -20,6 +20,7 @@ Pauses before a second try are random, and decide nothing: a reading depends on 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 import time
@@ -71,6 +72,7 @@ class TritonClassifier(GraphClassifier):
         tokens: int = 2048,
     ) -> None:
         super().__init__(artefact, tokens)
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines on stderr would be no JSON; ours say the same
         self._seconds = seconds
         self._known = known_answer(artefact)
         self._loop = asyncio.new_event_loop()
@@ -97,9 +99,15 @@ class TritonClassifier(GraphClassifier):
         """See `GraphClassifier`. All at once. A retriable error comes before one that gives an input up."""
         return iter(self._on_loop(self._all([Question(batch) for batch in batches])))
 
-    def check(self) -> None:
-        """Wait until each server was examined. Raises the first one's trouble if none can be used: WrongModel first."""
+    def examined(self) -> None:
+        """Wait until each server was examined once."""
         self._on_loop(self._first_examinations())
+
+    def check(self) -> None:
+        """As `examined`. Raises what a call would raise if no server can be used."""
+        self.examined()
+        if not any(endpoint.usable for endpoint in self._endpoints):
+            raise self._nobody()
 
     def status(self) -> dict[str, dict[str, object]]:
         """Of each server: the state of its breaker, the version asked, pieces in flight, and what calls ended with."""
@@ -148,8 +156,6 @@ class TritonClassifier(GraphClassifier):
 
     async def _first_examinations(self) -> None:
         await asyncio.gather(*(endpoint.examined.wait() for endpoint in self._endpoints))
-        if not any(endpoint.usable for endpoint in self._endpoints):
-            raise self._nobody()
 
     async def _all(self, questions: Sequence[Question]) -> list[Outputs]:
         deadline = self._loop.time() + self._seconds

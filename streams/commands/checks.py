@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from streams.errors import NotAuthorised, StateDirty, TransportError
+from streams.commands.hints import hint
+from streams.errors import NotAuthorised, NotServed, StateDirty, TransportError, WrongModel
 from streams.monitors import Monitor
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from inference.artefact import Artefact
     from streams.detect.progress import Source, SourceState
     from streams.detect.shares import Blocks
 
-__all__ = ["Check", "access", "closes", "pairs", "state"]
+__all__ = ["Check", "access", "closes", "pairs", "state", "triton"]
 
 NEARLY_FULL = 0.8
 MOST_NAMED = 5
@@ -128,3 +130,27 @@ def pairs(drugs: int, events: int, blocks: Blocks, monitor: Monitor) -> Check:
         return Check("pairs", "ok", found)
     parts = ", ".join(f"{n:,} at {4**block}" for block, n in enumerate(pairs_in(blocks)) if n)
     return Check("pairs", "warn", f"{found}; times the usual threshold: {parts}", larger)
+
+
+# ------------------------------------------------------------------ Triton
+
+
+def triton(settings: Settings, artefact: Artefact) -> Iterator[Check]:
+    """Whether each Triton server serves this artefact: its tensors, its hash, its answer to a known sentence."""
+    from streams.worker.classifier import triton_classifier
+
+    classifier = triton_classifier(settings, artefact)
+    try:
+        classifier.examined()
+        versions = {where: found["version"] for where, found in classifier.status().items()}
+        for where, trouble in classifier.troubles().items():
+            if trouble is None:
+                found = f"{where} serves it as {settings.triton_model} version {versions[where]}"
+                yield Check("triton", "ok", f"{found} and answers a known sentence rightly")
+            else:
+                todo = hint(trouble).removesuffix("; `vigilia doctor` tells more")
+                if isinstance(trouble, WrongModel | NotServed):
+                    todo = "push and load it with `vigilia model`, or point VIGILIA_MODEL_FOLDER at what is served"
+                yield Check("triton", "fail", str(trouble), todo)
+    finally:
+        classifier.close()

@@ -28,7 +28,8 @@ def command(error_rate: float, explained: bool) -> None:
     A line of input is a JSON object with `id` and `text`, a sentence or more. A line of output has the `id`, the
     largest `probability` of its sentences to assert an adverse drug event, that sentence's `verdict` (ADE, not, or
     can't tell), the DRUG and EFFECT `spans`, and the `pairs` with their probabilities. Positions are characters of the
-    text. Needs neither Kafka nor Redis; VIGILIA_MODEL_FOLDER names another model than the shipped one.
+    text. Needs neither Kafka nor Redis; VIGILIA_MODEL_FOLDER names another model than the shipped one,
+    VIGILIA_TRITON_URLS the servers that run it.
 
     With --explain a line has its `sentences` too, each with its `words`: their attributions sum to the sentence's
     `logit` less its `baseline`, the logit when every word is hidden.
@@ -39,13 +40,12 @@ def command(error_rate: float, explained: bool) -> None:
       echo '{"id": 1, "text": "He denied any rash after amoxicillin."}' | vigilia classify --explain --error-rate 0.02
     """
     settings = prepare()
-    from inference.artefact import load_artefact
     from inference.commands import classify_lines
     from inference.explain import explain
-    from inference.onnx import OnnxClassifier
     from streams.assess.sentences import sentence_ranges
+    from streams.worker.classifier import open_classifier
 
-    classifier = OnnxClassifier(load_artefact(settings.model_folder), settings.classifier_threads)
+    classifier = open_classifier(settings)
     try:
         why = partial(explain, classifier) if explained else None
         lines = classify_lines(sys.stdin.buffer, classifier, sentence_ranges, error_rate, why)

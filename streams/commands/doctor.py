@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from streams.commands.checks import Check, access, state
+from streams.commands.checks import Check, access, state, triton
 from streams.commands.hints import hint
 from streams.commands.options import json_option, prepare, store_settings
 from streams.commands.output import printable, write_json
@@ -203,3 +203,5 @@ def _model(settings: Settings, monitor: Monitor | None) -> Iterator[Check]:
 
     artefact = load_artefact(settings.model_folder, None if monitor is None else monitor.model)
     yield Check("model", "ok", f"{artefact.model} in {artefact.folder}")
+    if settings.triton_urls is not None:
+        yield from triton(settings, artefact)

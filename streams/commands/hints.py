@@ -11,6 +11,7 @@ from streams.errors import (
     StateDirty,
     StoreUnavailable,
     TopicMissing,
+    Unavailable,
     VigiliaError,
     WrongModel,
 )
@@ -25,6 +26,7 @@ HINTS: dict[type[VigiliaError], str] = {
     NotAuthorised: "check VIGILIA_SASL_USERNAME, VIGILIA_SASL_PASSWORD and the ACLs; `vigilia doctor` tells more",
     TopicMissing: "create the topic as described, or let vigilia do it (VIGILIA_CREATE_TOPICS=true vigilia run)",
     StoreUnavailable: "check that Redis runs and VIGILIA_REDIS_URL names it; `vigilia doctor` tells more",
+    Unavailable: "check that Triton runs and VIGILIA_TRITON_URLS names it; `vigilia doctor` tells more",
     StateDirty: "start `vigilia run`: it wipes the state and rebuilds it from the log",
     StateConflict: "run `vigilia audit`; if it finds differences, empty the monitor's keys and start `vigilia run`",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from inference.first_stage import first_stage_of
 from streams.assess.terms import VOCABULARY_VERSION
@@ -15,11 +15,9 @@ from streams.settings import Settings
 from streams.transport import Partition, Sink
 from streams.worker.app import Stage, run_worker
 from streams.worker.assessing import Assessing
+from streams.worker.classifier import open_classifier
 from streams.worker.detecting import Detecting
 from streams.worker.detection import Detection
-
-if TYPE_CHECKING:
-    from inference.onnx import OnnxClassifier
 
 __all__ = ["Only", "work"]
 
@@ -44,7 +42,7 @@ def work(
     """
     sink = Sink(settings.kafka())
     stages: list[Stage] = []
-    classifier = open_classifier(settings) if monitor.reads_text and only != "detect" else None
+    classifier = open_classifier(settings, patient=True) if monitor.reads_text and only != "detect" else None
     try:
         if only != "detect":
             stages.append(
@@ -68,14 +66,6 @@ def work(
     finally:
         if classifier is not None:
             classifier.close()
-
-
-def open_classifier(settings: Settings) -> OnnxClassifier:
-    """The classifier of the settings' model folder, in process. Raises WrongModel."""
-    from inference.artefact import load_artefact
-    from inference.onnx import OnnxClassifier  # onnxruntime takes a while to import
-
-    return OnnxClassifier(load_artefact(settings.model_folder), settings.classifier_threads)
 
 
 def detecting(
