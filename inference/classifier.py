@@ -63,3 +63,11 @@ class Classifier(Protocol):
 
     def close(self) -> None:
         """Release threads, memory and connections. The classifier can't be used afterwards."""
+
+
+@runtime_checkable
+class Remote(Classifier, Protocol):
+    """A classifier that others run: it may be away, and how many batches it takes at a time has to be found out."""
+
+    def servers(self) -> dict[str, dict[str, object]]:
+        """How each server is, by its address, for the log."""

@@ -20,7 +20,6 @@ Pauses before a second try are random, and decide nothing: a reading depends on 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 import time
@@ -72,7 +71,6 @@ class TritonClassifier(GraphClassifier):
         tokens: int = 2048,
     ) -> None:
         super().__init__(artefact, tokens)
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines on stderr would be no JSON; ours say the same
         self._seconds = seconds
         self._known = known_answer(artefact)
         self._loop = asyncio.new_event_loop()
@@ -109,8 +107,8 @@ class TritonClassifier(GraphClassifier):
         if not any(endpoint.usable for endpoint in self._endpoints):
             raise self._nobody()
 
-    def status(self) -> dict[str, dict[str, object]]:
-        """Of each server: the state of its breaker, the version asked, pieces in flight, and what calls ended with."""
+    def servers(self) -> dict[str, dict[str, object]]:
+        """Of each server: the state of its breaker, the version asked, pieces in flight, what calls ended with."""
         return {
             endpoint.where: {
                 "state": endpoint.state,

@@ -142,7 +142,7 @@ def triton(settings: Settings, artefact: Artefact) -> Iterator[Check]:
     classifier = triton_classifier(settings, artefact)
     try:
         classifier.examined()
-        versions = {where: found["version"] for where, found in classifier.status().items()}
+        versions = {where: found["version"] for where, found in classifier.servers().items()}
         for where, trouble in classifier.troubles().items():
             if trouble is None:
                 found = f"{where} serves it as {settings.triton_model} version {versions[where]}"

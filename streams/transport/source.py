@@ -157,6 +157,11 @@ class BatchSource:
         """End a `pause`. Partitions that are held, or have no room in the queue, stay paused."""
         self._resumed.set()
 
+    @property
+    def paused(self) -> bool:
+        """Whether a `pause` is on."""
+        return not self._resumed.is_set()
+
     def commit(self, offsets: Mapping[Partition, int], metadata: str = "") -> None:
         """Commit offsets of partitions that are ours, without waiting; refusals are logged.
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import structlog
+
 from inference.batching import Adaptive, Fixed, MicroBatcher
 from inference.cache import SentenceCache
-from inference.classifier import Classifier
+from inference.classifier import Classifier, Remote
 from inference.first_stage import FirstStage
 from streams.assess.assessor import Assessor
 from streams.assess.stage import AssessStage
-from streams.errors import ConfigurationError, WrongModel
+from streams.errors import ClassifierError, ConfigurationError, Unavailable, WrongModel
 from streams.monitors import Monitor
 from streams.settings import Settings
-from streams.transport import Partition, Sink, extents
+from streams.transport import BatchSource, Partition, Sink, extents
 
 __all__ = ["Assessing", "source_ends"]
+
+log = structlog.get_logger(__name__)
 
 
 def source_ends(monitor: Monitor, settings: Settings) -> dict[Partition, int]:
@@ -31,8 +35,9 @@ def source_ends(monitor: Monitor, settings: Settings) -> dict[Partition, int]:
 class Assessing:
     """One worker's assess stage: `run()` until `stop()` or, with `until`, until all is assessed up to those offsets.
 
-    The classifier stays the caller's. A monitor that reads no text needs none. `remote`: it is a server's, so how many
-    batches it takes at a time is found out. `first_stage` is used if the monitor wants one (`text.first_stage`).
+    The classifier stays the caller's. A monitor that reads no text needs none. `first_stage` is used if the monitor
+    wants one (`text.first_stage`). While no server of a remote classifier can be used, the source's partitions are
+    paused: nothing is taken that could not be read, and this worker stays a member of its group.
     """
 
     def __init__(
@@ -42,7 +47,6 @@ class Assessing:
         sink: Sink,
         *,
         classifier: Classifier | None = None,
-        remote: bool = False,
         first_stage: FirstStage | None = None,
         until: Mapping[Partition, int] | None = None,
         end_ticks: bool = True,
@@ -53,13 +57,15 @@ class Assessing:
             raise WrongModel(f"monitor {monitor.name} names {monitor.model}, the classifier is {classifier.model}")
         reads = classifier is not None and monitor.reads_text
         self._settings = settings
+        self._source: BatchSource | None = None
         self._batcher = (
             MicroBatcher(
                 classifier,
                 waiting=max(1, settings.classifier_queue // len(monitor.topics)),  # a topic
-                limit=Adaptive() if remote else Fixed(),
+                limit=Adaptive() if isinstance(classifier, Remote) else Fixed(),
                 cache=SentenceCache(settings.sentence_cache) if settings.sentence_cache else None,
                 first_stage=first_stage if monitor.text.first_stage else None,
+                on_held=self._on_held,
             )
             if classifier and reads
             else None
@@ -83,7 +89,7 @@ class Assessing:
 
     async def run(self) -> None:
         """See `Stage`."""
-        source = self._stage.connect(
+        self._source = source = self._stage.connect(
             self._settings.kafka(),
             batch_messages=self._settings.batch_messages,
             queue_batches=self._settings.queue_batches,
@@ -94,6 +100,17 @@ class Assessing:
         else:
             async with self._batcher:
                 await self._stage.run(source)
+
+    def _on_held(self, error: ClassifierError | None) -> None:
+        """Pause while nobody answers. An overloaded server does answer: then the full queue slows intake down."""
+        if self._source is None:
+            return
+        if isinstance(error, Unavailable):
+            log.warning("intake_paused", reason=error.reason, error=str(error))
+            self._source.pause()
+        elif self._source.paused:
+            log.info("intake_resumed")
+            self._source.resume()
 
     def stop(self) -> None:
         """See `Stage`."""
@@ -110,4 +127,6 @@ class Assessing:
                 "sentences_remembered": cache.hits if cache is not None else 0,
                 "classifier": self._batcher.shown(),
             }
+            if isinstance(self._batcher.classifier, Remote):
+                found["servers"] = self._batcher.classifier.servers()
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,6 +48,7 @@ def open_classifier(settings: Settings, *, patient: bool = False) -> GraphClassi
 
 def triton_classifier(settings: Settings, artefact: Artefact) -> TritonClassifier:
     """The classifier on the settings' Triton servers, none of which is examined yet. Raises ConfigurationError."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before its import: its lines on stderr are no JSON
     from inference.triton import Tls, TritonClassifier, address_of
 
     assert settings.triton_urls is not None
