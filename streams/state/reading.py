@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from streams.detect.contribution import Contribution, decode_contribution
 from streams.state.bound import PAGE, Closing, pages
@@ -40,8 +40,8 @@ class ReadStore(FollowUpStore):
                 states[drug] = fields[max(committed)] if committed else None
         return states
 
-    def aggregates(self, at: int | None) -> dict[int, bytes] | None:
-        """The aggregate of each closed bucket of the reference window, (at - window, at], in order."""
+    def aggregates(self, at: int | None, known: Container[int] = ()) -> dict[int, bytes] | None:
+        """The aggregate of each closed bucket of the reference window, (at - window, at], in order; not of `known`."""
         if at is None:
             return {}
         first = f"({at - self.settings.window}"
@@ -49,7 +49,7 @@ class ReadStore(FollowUpStore):
         if replies is None:
             return None
         result: dict[int, bytes] = {}
-        for page in pages(replies[0], 200):
+        for page in pages([bucket for bucket in replies[0] if int(bucket) not in known], 200):
             blobs = self._read(at, [("HMGET", self.keys.aggregates, tuple(page))])
             if blobs is None:
                 return None
