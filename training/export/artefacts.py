@@ -18,10 +18,10 @@ from training.data import SEED, Sentence
 from training.export.calibrate import UNCALIBRATED, Calibration, calibrate
 from training.export.graph import build
 from training.export.nodes import Precision
-from training.export.triton import write_configurations
+from training.export.triton import state_manifest, write_configurations
 from training.export.weights import Trained
 
-LENGTH_STEP = 8
+LENGTH_STEP = 4
 WARM_UP = "Severe neutropenia developed after clozapine."
 
 
@@ -32,7 +32,7 @@ def write_artefact(folder: Path, trained: Trained, precision: Precision) -> Arte
     (folder / MODEL).write_bytes(model.SerializeToString(deterministic=True))
     (folder / TOKENIZER).write_text(plain_tokenizer(trained.tokenizer), encoding="utf-8")
     warm_up = Tokenizer.from_file(str(folder / TOKENIZER)).encode(WARM_UP).ids
-    write_configurations(folder, warm_up, trained.max_length)
+    write_configurations(folder, warm_up, LENGTH_STEP, trained.max_length)
     manifest = Manifest(
         format=FORMAT,
         name=f"ade-{trained.base}",
@@ -74,6 +74,7 @@ def described(trained: Trained) -> dict[str, str]:
 def _written(folder: Path, manifest: Manifest) -> Artefact:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
     (folder / MANIFEST).write_bytes(text)
+    state_manifest(folder, file_hash(folder / MANIFEST))
     return load_artefact(folder)
 
 

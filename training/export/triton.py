@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.triton.versions import NONE, with_versions
+
 MAX_BATCH = 64
 WARM_UP_PIECES = 32
+CONFIGURATIONS = ("config.pbtxt", "configs/cpu.pbtxt")
 WARM_UP_FOLDER = "warmup"  # Triton looks for input_data_file in this folder of the model
 
 _TENSORS = """\
@@ -72,8 +75,9 @@ optimization {{
         parameters {{ key: "trt_engine_cache_enable" value: "1" }}
         parameters {{ key: "trt_engine_cache_path" value: "/var/cache/vigilia/tensorrt" }}
         parameters {{ key: "trt_timing_cache_enable" value: "1" }}
+        parameters {{ key: "trt_timing_cache_path" value: "/var/cache/vigilia/tensorrt" }}
         parameters {{ key: "trt_layer_norm_fp32_fallback" value: "1" }}
-        parameters {{ key: "trt_profile_min_shapes" value: "input_ids:1x8,attention_mask:1x8" }}
+        parameters {{ key: "trt_profile_min_shapes" value: "input_ids:{smallest},attention_mask:{smallest}" }}
         parameters {{ key: "trt_profile_opt_shapes" value: "input_ids:32x32,attention_mask:32x32" }}
         parameters {{ key: "trt_profile_max_shapes" value: "input_ids:{largest},attention_mask:{largest}" }}
       }}
@@ -83,17 +87,17 @@ optimization {{
 """
 
 
-def write_configurations(folder: Path, warm_ids: list[int], max_pieces: int) -> None:
+def write_configurations(folder: Path, warm_ids: list[int], step: int, max_pieces: int) -> None:
     """Write both configurations and the warm-up tensors.
 
-    `max_pieces` is the longest sentence TensorRT is made ready for. `warm_ids` are the pieces of a real sentence:
-    random ids could lie outside the vocabulary.
+    `step` and `max_pieces` are the shortest and the longest sentence TensorRT is made ready for. `warm_ids` are the
+    pieces of a real sentence: random ids could lie outside the vocabulary.
     """
     tensors = _TENSORS.format(batch=MAX_BATCH, warm=WARM_UP_PIECES)
-    gpu = _GPU.format(largest=f"{MAX_BATCH}x{max_pieces}")
+    gpu = _GPU.format(smallest=f"1x{step}", largest=f"{MAX_BATCH}x{max_pieces}")
     (folder / "configs").mkdir(parents=True, exist_ok=True)
-    (folder / "config.pbtxt").write_text(tensors + gpu, encoding="utf-8")
-    (folder / "configs" / "cpu.pbtxt").write_text(tensors + _CPU, encoding="utf-8")
+    for name, text in zip(CONFIGURATIONS, (tensors + gpu, tensors + _CPU), strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
     ids = np.zeros(WARM_UP_PIECES, dtype=np.int64)
     given = warm_ids[:WARM_UP_PIECES]
     ids[: len(given)] = given
@@ -102,3 +106,11 @@ def write_configurations(folder: Path, warm_ids: list[int], max_pieces: int) -> 
     warm.mkdir(exist_ok=True)
     (warm / "input_ids").write_bytes(ids.astype("<i8").tobytes())
     (warm / "attention_mask").write_bytes(mask.astype("<i8").tobytes())
+
+
+def state_manifest(folder: Path, manifest_hash: str) -> None:
+    """Write into both configurations which artefact version 1 is, so that the server can tell. See `Versions`."""
+    versions, number = NONE.pushed(manifest_hash)
+    for name in CONFIGURATIONS:
+        path = folder / name
+        path.write_text(with_versions(path.read_text("utf-8"), versions.made_current(number)), "utf-8")
