@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     )
 
     alerts_topic: str = Field("alerts", description="Compacted topic of the alerts.")
+    cutover_topic: str = Field("cutovers", description="Forks and promotions of monitors, in order and kept for ever.")
     reviews_topic: str = Field("reviews", description="Compacted topic of what people say of alerts.")
     reviewer: str | None = Field(None, description="Who `vigilia review` says it was; without it the system's user.")
     replication_factor: int = Field(1, ge=1, description="For topics that vigilia creates.")

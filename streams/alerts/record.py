@@ -16,6 +16,7 @@ import msgspec
 from streams.detect.alarms import Alarm
 from streams.detect.contribution import Contribution
 from streams.events import MICRO, Alert, EvidenceCase, Span, State, Versions
+from streams.identity import alert_id
 
 __all__ = ["alert_id", "case_of", "chained", "followed_up", "record_of", "sealed", "start_of"]
 
@@ -23,16 +24,6 @@ Case = tuple[str, str]  # (source topic, case id)
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def alert_id(monitor: str, drug: str, event: str, kind: str = "signal") -> str:
-    """20 hexadecimal digits that stand for the alert in every replay, on every topic.
-
-    >>> alert_id("vaers", "RV", "Intussusception") == alert_id("vaers", "RV", "Intussusception")
-    True
-    """
-    parts = "".join(f"{len(part.encode())}:{part}" for part in (monitor, drug, event, kind))
-    return hashlib.blake2b(parts.encode(), digest_size=10, person=b"vigilia-alert").hexdigest()
 
 
 def chained(chain: str, alert: Alert) -> str:
