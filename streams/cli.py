@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "explain": Entry("streams.commands.explain", "Show what an alert rests on."),
     "review": Entry("streams.commands.review", "Validate, refute, close, comment on and assign alerts."),
     "history": Entry("streams.commands.history", "Prove that alerts and reviews were not changed afterwards."),
+    "rates": Entry("streams.commands.rates", "Show how often a drug or a drug-event pair is reported."),
     "classify": Entry("streams.commands.classify", "Read sentences on stdin, write drug-event findings on stdout."),
     "parse": Entry("streams.commands.parse", "Write files of reports as canonical JSON on stdout."),
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
     "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),
     "diff": Entry("streams.commands.diff", "Show how two monitors, replays or assessments logs differ."),
+    "model": Entry("streams.commands.model", "Put versions of the classifier on Triton servers."),
     "train": Entry("training.commands", "Train, measure and export the classifier, on your own notes too."),
 }
 

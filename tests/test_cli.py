@@ -22,8 +22,8 @@ from streams.errors import ConfigurationError, StateConflict, StoreUnavailable, 
 
 SECRET = "Mrs Margarethe Quellwasser"
 PROMISED = [
-    "demo", "run", "load", "replay", "alerts", "explain", "review", "history", "classify", "parse", "dead-letters",
-    "uncertain", "doctor", "audit", "diff", "train",
+    "demo", "run", "load", "replay", "alerts", "explain", "review", "history", "rates", "classify", "parse",
+    "dead-letters", "uncertain", "doctor", "audit", "diff", "train",
 ]  # fmt: skip
 VIGILIA = [sys.executable, "-m", "streams.cli"]
 

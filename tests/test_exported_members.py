@@ -15,6 +15,7 @@ import streams
 from streams import errors
 
 PUBLIC = {
+    "streams.rates": ["WINDOWS", "Estimate", "PairRate", "Rate", "RateReader", "Rates"],
     "streams.reviews": ["History", "Review", "ReviewEntry", "Reviews"],
     "streams.subscribers": ["AlertFilter", "AlertStream"],
     "streams.monitors": [

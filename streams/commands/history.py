@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from streams.alerts.record import start_of
 from streams.audit.alert_history import AlertHistory, prove, read_history
