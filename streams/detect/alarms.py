@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -14,24 +15,36 @@ from streams.signals.gps import Prior
 from streams.signals.rounding import round_published
 from streams.signals.rule import AlarmRule
 
-__all__ = ["Alarm", "Alerted", "Firing", "PairKey", "judge"]
+__all__ = ["Alarm", "Alerted", "Firing", "PairKey", "Reading", "judge"]
 
 PairKey = tuple[str, str]  # (drug, event)
 
 
+class Reading(NamedTuple):
+    """A statistic and its threshold."""
+
+    statistic: float
+    threshold: float
+
+    @property
+    def fires(self) -> bool:
+        """Whether the statistic has reached the threshold."""
+        return self.statistic >= self.threshold
+
+
 @dataclass(frozen=True)
 class Firing:
-    """A pair at which the rule fires, before anyone has asked what it means.
+    """A pair at which a level fires, before anyone has asked what it means.
 
-    `cases`, `expected`, `days`: S_w, E_w and days with a case since bucket `since` · `past_ratio`: lambda · `bound`:
-    least effect the recent data support · `statistic`: mean of M over the thetas · `threshold`: what it was compared
-    with, c divided by the pair's share of the budget.
+    `early`, `strong`: the two levels' statistics, means of M over their thetas, and what they were compared with, c
+    divided by the pair's share of the budget · `cases`, `expected`, `days`: S_w, E_w and days with a
+    case since bucket `since` · `past_ratio`: lambda · `bound`: least effect the recent data support.
     """
 
     drug: str
     event: str
-    statistic: float
-    threshold: float
+    early: Reading
+    strong: Reading
     cases: float
     expected: float
     days: int
@@ -40,17 +53,29 @@ class Firing:
     bound: float
 
     @property
+    def level(self) -> Level:
+        """The stronger of the levels that fire."""
+        return "strong" if self.strong.fires else "early"
+
+    @property
+    def levels(self) -> list[Level]:
+        """The levels that fire."""
+        read: tuple[tuple[Level, Reading], ...] = (("early", self.early), ("strong", self.strong))
+        return [level for level, reading in read if reading.fires]
+
+    @property
     def ratio(self) -> float:
         """S_w / E_w; E_w > 0, for a drug with a case expects something of every event."""
         return self.cases / self.expected
 
 
 class Alerted(Struct, frozen=True, array_like=True):
-    """What stays of a pair's alerts: first and last bucket, and the ratio S_w / E_w at the last."""
+    """What stays of a pair's alerts: first and last bucket, the ratio S_w / E_w at the last, the highest level."""
 
     first: int
     last: int
     ratio: float
+    level: Level = "early"
 
 
 @dataclass(frozen=True)
@@ -59,13 +84,15 @@ class Alarm:
 
     `cases`, `expected`, `days` are the rule's own: since bucket `since` (about six months). They stand among the
     measures too (`recent_cases`, `recent_expected`, `recent_days`, `own_past_ratio`, `effect_bound`), so that a
-    published alert holds everything that its statistic was compared with.
+    published alert holds everything that its statistic was compared with. `level` never falls from one alarm of a pair
+    to the next; `fired` is the level of this one, `statistic` and `threshold` are that level's.
     """
 
     drug: str
     event: str
     bucket: int
     level: Level
+    fired: Level
     status: Status
     statistic: float
     threshold: float
@@ -104,10 +131,12 @@ def judge(
         others = by_event.setdefault(fire.event, {})
         stronger = {drug for drug, ratio in others.items() if drug != fire.drug and ratio > fire.ratio}
         status = _status(pair, stronger, cases.get(pair, ()), pair in alerted, rule)
-        alarms.append(_alarm(fire, status, view, prior))
+        before = alerted.get(pair)
+        level: Level = "strong" if before is not None and before.level == "strong" else fire.level
+        alarms.append(_alarm(fire, level, status, view, prior))
         ratio = alarms[-1].ratio
         others[fire.drug] = ratio
-        remembered[pair] = Alerted(alerted[pair].first if pair in alerted else view.bucket, view.bucket, ratio)
+        remembered[pair] = Alerted(view.bucket if before is None else before.first, view.bucket, ratio, level)
     return alarms, remembered
 
 
@@ -123,8 +152,9 @@ def _status(pair: PairKey, stronger: set[str], cases: Sequence[Sequence[str]], b
     return "update" if before else "new"
 
 
-def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | None) -> Alarm:
+def _alarm(fire: Firing, level: Level, status: Status, view: ReferenceView, prior: Prior | None) -> Alarm:
     t = view.table(fire.drug, fire.event)
+    reading = fire.strong if fire.level == "strong" else fire.early
     expected, past_ratio, bound = (round_published(x) for x in (fire.expected, fire.past_ratio, fire.bound))
     own: dict[str, float | None] = {
         "recent_cases": fire.cases,
@@ -132,15 +162,18 @@ def _alarm(fire: Firing, status: Status, view: ReferenceView, prior: Prior | Non
         "recent_days": float(fire.days),
         "own_past_ratio": past_ratio,
         "effect_bound": bound,
+        "early_statistic": round_published(fire.early.statistic),
+        "strong_statistic": round_published(fire.strong.statistic),
     }
     return Alarm(
         drug=fire.drug,
         event=fire.event,
         bucket=view.bucket,
-        level="early",
+        level=level,
+        fired=fire.level,
         status=status,
-        statistic=round_published(fire.statistic),
-        threshold=round_published(fire.threshold),
+        statistic=round_published(reading.statistic),
+        threshold=round_published(reading.threshold),
         cases=fire.cases,
         expected=expected,
         days=fire.days,

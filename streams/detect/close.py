@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,12 +23,13 @@ from streams.detect.memory import Memory, decode_memory, encode_memory
 from streams.detect.prior import fit_prior
 from streams.detect.reference import ReferenceView, ReferenceWindow
 from streams.detect.shares import Blocks, factors, grown
-from streams.detect.step import bucket_cases, drug_score, fires, stepped
+from streams.detect.step import bucket_cases, bucket_margins, drug_score, fires, stepped
 from streams.detect.totals import BucketTotals
 from streams.errors import StateConflict, TooManyPairs
 from streams.signals.early import Floats, expected_cases, reference_rates
 from streams.signals.gps import Prior
 from streams.signals.rule import AlarmRule
+from streams.signals.strong import BucketMargins
 
 __all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
 
@@ -182,14 +183,21 @@ class Detector:
         blocks = self.memory.blocks
         if self.rule.open_vocabulary:
             blocks = grown(blocks, len(index), view.size, self.rule.pairs)
+        margins = bucket_margins(view, self.rule)
         states, firing = {}, []
         for drug in touched:
-            states[drug], found = self._step(drug, view, rates, blocks, index)
+            states[drug], found = self._step(drug, view, margins, rates, blocks, index)
             firing += found
         return Evaluation(bucket, totals, view, states, firing, new_drugs, blocks)
 
     def _step(
-        self, drug: str, view: ReferenceView, rates: Floats, blocks: Blocks, index: Mapping[str, int]
+        self,
+        drug: str,
+        view: ReferenceView,
+        margins: BucketMargins,
+        rates: Floats,
+        blocks: Blocks,
+        index: Mapping[str, int],
     ) -> tuple[DrugState, list[Firing]]:
         rule = self.rule
         if rule.exclude_own:
@@ -197,12 +205,14 @@ class Detector:
             rates = reference_rates(
                 event_micro=np.maximum(view.scores - own, 0), cases=view.cases - view.drug_cases(drug), rule=rule
             )
-        score = drug_score(view, drug)
+        score, cases = drug_score(view, drug), bucket_cases(view, drug, rule.strata)
         state, past = stepped(
             self._states.get(drug),
             bucket=view.bucket,
             score=score,
-            expected=expected_cases(drug_cases=bucket_cases(view, drug, rule.strata), rates=rates),
+            cases=cases,
+            expected=expected_cases(drug_cases=cases, rates=rates),
+            margins=margins,
             closed=self.memory.monitored,
             monitored=self.is_monitored(view.bucket),
             rule=rule,
@@ -212,7 +222,9 @@ class Detector:
         threshold = np.full(view.size, rule.threshold)
         if rule.open_vocabulary:
             threshold *= factors(blocks, index[drug], view.size)
-        return state, fires(drug, state, score=score, past=past, threshold=threshold, view=view, rule=rule)
+        return state, fires(
+            drug, state, score=score, past=past, early=threshold, strong=threshold, view=view, rule=rule
+        )
 
     def judge(self, evaluation: Evaluation, cases: Mapping[PairKey, Sequence[Sequence[str]]]) -> Verdict:
         """Alarms with their status. `cases`: for each of `evaluation.pairs` the drugs of each of its cases in the span
@@ -255,10 +267,8 @@ class Detector:
                 'alarms.vocabulary be "open".'
             )
         states = dict(evaluation.states)
-        for alarm in verdict.alarms:
-            statistics = states[alarm.drug].statistics.copy()
-            statistics[:, evaluation.view.index(alarm.event)] = 0.0
-            states[alarm.drug] = replace(states[alarm.drug], statistics=statistics)
+        for fire in evaluation.firing:
+            states[fire.drug] = states[fire.drug].alarmed(evaluation.view.index(fire.event), fire.levels)
         monitored = self.is_monitored(bucket)
         memory = Memory(
             closed=bucket,

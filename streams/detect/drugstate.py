@@ -8,6 +8,7 @@ decides an alert.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import SchemaTooNew, StateConflict
+from streams.events import Level
 
 __all__ = ["DrugState", "Snapshot"]
 
-LAYOUT = 1
+LAYOUT = 2
 NO_DAY = -(2**62)
 
 Floats = NDArray[np.float64]
@@ -51,13 +53,15 @@ class Snapshot:
 class DrugState:
     """Alarm state of a drug after its last bucket with a case.
 
-    `bucket`: that bucket · `ordinal`: monitored buckets closed up to and including it · `statistics`: M, one row a
-    theta · `score`, `expected`, `days`: cumulative S in micro, E and days with a case · `last_day`: of the newest case.
+    `bucket`: that bucket · `ordinal`: monitored buckets closed up to and including it · `statistics`, `strong`: M of
+    the levels early and strong, one row a theta · `score`, `expected`, `days`: cumulative S in micro, E and days with a
+    case · `last_day`: of the newest case.
     """
 
     bucket: int
     ordinal: int
     statistics: Floats
+    strong: Floats
     score: Counts
     expected: Floats
     days: Counts
@@ -65,12 +69,13 @@ class DrugState:
     snapshots: tuple[Snapshot, ...] = ()
 
     @classmethod
-    def empty(cls, *, bucket: int, ordinal: int, thetas: int, head_start: float) -> DrugState:
+    def empty(cls, *, bucket: int, ordinal: int, thetas: int, strong_thetas: int, head_start: float) -> DrugState:
         """State of a drug before its first case, for an empty vocabulary: the phantom column alone."""
         return cls(
             bucket=bucket,
             ordinal=ordinal,
             statistics=np.full((thetas, 1), head_start),
+            strong=np.full((strong_thetas, 1), head_start),
             score=np.zeros(1, np.int64),
             expected=np.zeros(1),
             days=np.zeros(1, np.int64),
@@ -82,6 +87,7 @@ class DrugState:
         return replace(
             self,
             statistics=_stretched(self.statistics, size),
+            strong=_stretched(self.strong, size),
             score=_stretched(self.score, size),
             expected=_stretched(self.expected, size),
             days=_stretched(self.days, size),
@@ -117,6 +123,15 @@ class DrugState:
             number, _stretched(found.score, size), _stretched(found.expected, size), _stretched(found.days, size)
         )
 
+    def alarmed(self, column: int, levels: Iterable[Level]) -> DrugState:
+        """The state once the levels that fired have begun again from nothing at an event."""
+        changed = {}
+        for level in levels:
+            name = "statistics" if level == "early" else "strong"
+            changed[name] = getattr(self, name).copy()
+            changed[name][:, column] = 0.0
+        return replace(self, **changed)
+
     def encode(self) -> bytes:
         """Bytes, little-endian, the same for equal states. Counts are sparse; statistics and expectations are dense."""
         packed = _Packed(
@@ -126,6 +141,7 @@ class DrugState:
             len(self.statistics),
             self.score.shape[0],
             _dense(self.statistics),
+            _dense(self.strong),
             _dense(self.expected),
             _sparse(self.score, self.days, self.last_day),
             [(s.number, s.score.shape[0], _dense(s.expected), _sparse(s.score, s.days)) for s in self.snapshots],
@@ -148,6 +164,7 @@ class DrugState:
             bucket=p.bucket,
             ordinal=p.ordinal,
             statistics=_floats(p.statistics).reshape(p.thetas, p.width),
+            strong=_floats(p.strong).reshape(-1, p.width),
             score=score,
             expected=_floats(p.expected),
             days=days,
@@ -167,6 +184,7 @@ class _Packed(msgspec.Struct, array_like=True):
     thetas: int
     width: int
     statistics: bytes
+    strong: bytes
     expected: bytes
     counts: bytes
     snapshots: list[tuple[int, int, bytes, bytes]]

@@ -8,11 +8,12 @@ from msgspec import Struct
 from streams.detect.alarms import Alerted, PairKey
 from streams.detect.shares import Blocks
 from streams.errors import SchemaTooNew
+from streams.events import Level
 from streams.signals.gps import Prior
 
 __all__ = ["Memory", "decode_memory", "encode_memory"]
 
-LAYOUT = 1
+LAYOUT = 2
 
 
 class Memory(Struct, frozen=True):
@@ -37,7 +38,7 @@ class _Packed(Struct, array_like=True):
     monitored: int
     prior: tuple[float, float, float, float, float] | None
     boundary: int | None
-    alerted: list[tuple[str, str, int, int, float]]
+    alerted: list[tuple[str, str, int, int, float, Level]]
     blocks: Blocks = ()
 
 
@@ -52,7 +53,7 @@ _decode_layout = msgspec.msgpack.Decoder(_Layout).decode
 
 def encode_memory(memory: Memory) -> bytes:
     """Bytes that are the same for equal memories."""
-    alerted = [(drug, event, a.first, a.last, a.ratio) for (drug, event), a in sorted(memory.alerted.items())]
+    alerted = [(drug, event, a.first, a.last, a.ratio, a.level) for (drug, event), a in sorted(memory.alerted.items())]
     prior = None if memory.prior is None else tuple(memory.prior)
     fields = (LAYOUT, memory.closed, memory.first, memory.monitored, prior, memory.boundary, alerted, memory.blocks)
     return _encode(fields)
@@ -70,6 +71,9 @@ def decode_memory(blob: bytes) -> Memory:
         monitored=packed.monitored,
         prior=None if packed.prior is None else Prior(*packed.prior),
         boundary=packed.boundary,
-        alerted={(drug, event): Alerted(first, last, ratio) for drug, event, first, last, ratio in packed.alerted},
+        alerted={
+            (drug, event): Alerted(first, last, ratio, level)
+            for drug, event, first, last, ratio, level in packed.alerted
+        },
         blocks=packed.blocks,
     )

@@ -29,6 +29,7 @@ def rule_of(monitor: Monitor) -> AlarmRule:
         past=buckets(365),
         bystander=buckets(365),
         bucket_ms=monitor.bucket_ms,
+        coded=not monitor.reads_text,
         exclude_own=alarms.exclude_own,
         open_vocabulary=monitor.is_open,
         listed=frozenset((drug.casefold(), event.casefold()) for drug, event in alarms.listed),

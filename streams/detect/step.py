@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streams.detect.alarms import Firing
+from streams.detect.alarms import Firing, Reading
 from streams.detect.drugstate import DrugState
 from streams.detect.reference import ReferenceView
 from streams.signals.early import (
@@ -21,8 +21,9 @@ from streams.signals.early import (
 )
 from streams.signals.rounding import round_state
 from streams.signals.rule import AlarmRule
+from streams.signals.strong import BucketMargins, grown, margins, weighted
 
-__all__ = ["bucket_cases", "drug_score", "fires", "stepped"]
+__all__ = ["bucket_cases", "bucket_margins", "drug_score", "fires", "stepped"]
 
 DAY_MS = 86_400_000
 
@@ -33,6 +34,19 @@ def bucket_cases(view: ReferenceView, drug: str, strata: int) -> Counts:
     for stratum, count in view.totals.drugs[drug].items():
         n[stratum] = count
     return n
+
+
+def bucket_margins(view: ReferenceView, rule: AlarmRule) -> BucketMargins:
+    """What `strong` needs of the bucket's cases and events, the same for all its drugs."""
+    totals = view.totals
+    columns = np.array(sorted(view.index(event) for event in totals.events), np.int64)
+    place = {column: i for i, column in enumerate(columns.tolist())}
+    scores: Counts = np.zeros((rule.strata, len(columns)), np.int64)
+    for event, cells in totals.events.items():
+        for stratum, micro in cells.items():
+            scores[stratum, place[view.index(event)]] = micro
+    cases: Counts = np.array([totals.cases[stratum] for stratum in range(rule.strata)], np.int64)
+    return margins(columns=columns, event_micro=scores, cases=cases, rule=rule)
 
 
 def drug_score(view: ReferenceView, drug: str) -> Counts:
@@ -48,18 +62,27 @@ def stepped(
     *,
     bucket: int,
     score: Counts,
+    cases: Counts,
     expected: Floats,
+    margins: BucketMargins,
     closed: int,
     monitored: bool,
     rule: AlarmRule,
 ) -> tuple[DrugState, OwnPast | None]:
     """The drug's state after the bucket, and the pairs' own past; None while the burn-in lasts, which only counts.
 
-    `old`: the state before, None for a drug never seen · `closed`: monitored buckets closed before this one.
+    `old`: the state before, None for a drug never seen · `cases`: n of the bucket, per stratum · `closed`: monitored
+    buckets closed before this one.
     """
     size = len(score) - 1
     if old is None:
-        old = DrugState.empty(bucket=bucket, ordinal=closed, thetas=len(rule.thetas), head_start=rule.head_start)
+        old = DrugState.empty(
+            bucket=bucket,
+            ordinal=closed,
+            thetas=len(rule.thetas),
+            strong_thetas=len(rule.strong_thetas),
+            head_start=rule.head_start,
+        )
     old = old.with_snapshot(
         bucket=bucket, every=rule.snapshot, oldest_needed=(bucket - rule.past) // rule.snapshot
     ).stretched(size)
@@ -68,9 +91,10 @@ def stepped(
         return new, None
     before = old.at((bucket - rule.past) // rule.snapshot, size)
     past = own_past(score_micro=before.score, expected=before.expected, rule=rule)
-    waited = old.statistics + rule.injection * (closed - old.ordinal)
-    statistics = round_state(updated(waited, score_micro=score, expected=expected, past=past, rule=rule))
-    return replace(new, statistics=statistics, ordinal=closed + 1), past
+    waited = rule.injection * (closed - old.ordinal)
+    early = updated(old.statistics + waited, score_micro=score, expected=expected, past=past, rule=rule)
+    strong = grown(old.strong + waited, score_micro=score, drug_cases=cases, bucket=margins, rule=rule)
+    return replace(new, statistics=round_state(early), strong=round_state(strong), ordinal=closed + 1), past
 
 
 def _counted(old: DrugState, bucket: int, score: Counts, expected: Floats, rule: AlarmRule) -> DrugState:
@@ -92,13 +116,15 @@ def fires(
     *,
     score: Counts,
     past: OwnPast,
-    threshold: Floats,
+    early: Floats,
+    strong: Floats,
     view: ReferenceView,
     rule: AlarmRule,
 ) -> list[Firing]:
-    """The drug's pairs at which the rule fires. `threshold`: that of each event of the view."""
-    statistic = mixed(state.statistics)[: view.size]
-    candidates = np.flatnonzero((score[: view.size] > 0) & (statistic >= threshold))
+    """The drug's pairs at which a level fires. `early`, `strong`: thresholds of each event of the view."""
+    value = {"early": mixed(state.statistics)[: view.size], "strong": weighted(state.strong, rule)[: view.size]}
+    reached = (value["early"] >= early) | (value["strong"] >= strong)
+    candidates = np.flatnonzero((score[: view.size] > 0) & reached)
     if not len(candidates):
         return []
     number = (view.bucket - rule.recent) // rule.snapshot
@@ -113,16 +139,16 @@ def fires(
         if cases >= rule.min_cases and days >= rule.min_days and bound >= rule.rho:
             firing.append(
                 Firing(
-                    drug,
-                    view.events[i],
-                    float(statistic[i]),
-                    float(threshold[i]),
-                    cases,
-                    expected,
-                    days,
-                    number * rule.snapshot,
-                    ratio,
-                    bound,
+                    drug=drug,
+                    event=view.events[i],
+                    early=Reading(float(value["early"][i]), float(early[i])),
+                    strong=Reading(float(value["strong"][i]), float(strong[i])),
+                    cases=cases,
+                    expected=expected,
+                    days=days,
+                    since=number * rule.snapshot,
+                    past_ratio=ratio,
+                    bound=bound,
                 )
             )
     return firing

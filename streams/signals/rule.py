@@ -9,12 +9,12 @@ __all__ = ["AlarmRule"]
 
 @dataclass(frozen=True)
 class AlarmRule:
-    """Parameters of the rule. Spans of time are in whole buckets. Defaults are those measured on VAERS, a day a bucket.
+    """Parameters of both levels. Spans of time are in whole buckets. Defaults: those measured on VAERS, a day a bucket.
 
     pairs: K, the drug-event pairs that share the budget · open_vocabulary: whether there may be more, at smaller shares
     (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year · burn_in:
     buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots · recent:
-    "six months ago" · past: how old own past must be · bystander: span of its cases.
+    "six months ago" · past: how old own past must be · bystander: span of its cases · coded: every score is 0 or 1.
     """
 
     pairs: int = 66_600
@@ -36,6 +36,9 @@ class AlarmRule:
     min_cases: float = 3.0
     min_days: int = 3
     bound_level: float = 0.05
+    strong_thetas: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+    strong_weights: tuple[float, ...] = (0.1, 0.15, 0.2, 0.2, 0.15, 0.1, 0.1)
+    coded: bool = True
     exclude_own: bool = False
     open_vocabulary: bool = False
     listed: frozenset[tuple[str, str]] = field(default_factory=frozenset)

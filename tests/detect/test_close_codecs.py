@@ -35,7 +35,7 @@ def test_states_totals_and_memory_survive_their_bytes(stream: Stream) -> None:
         for state in delta.states.values():
             again = DrugState.decode(state.encode())
             assert again.encode() == state.encode()
-            for name in ("statistics", "score", "expected", "days", "last_day"):
+            for name in ("statistics", "strong", "score", "expected", "days", "last_day"):
                 assert np.array_equal(getattr(again, name), getattr(state, name))
             assert [s.number for s in again.snapshots] == [s.number for s in state.snapshots]
 
@@ -79,7 +79,7 @@ def test_a_pair_named_twice_in_a_case_counts_once_with_its_best_score() -> None:
 
 def test_memory_with_everything_in_it_survives() -> None:
     memory = Memory(
-        5, -3, 4, Prior(1, 2, 3, 4, 0.5), 0, {("B", "x"): Alerted(1, 2, 3.5), ("A", "é"): Alerted(0, 2, 1.0)}
+        5, -3, 4, Prior(1, 2, 3, 4, 0.5), 0, {("B", "x"): Alerted(1, 2, 3.5), ("A", "é"): Alerted(0, 2, 1.0, "strong")}
     )
     assert decode_memory(encode_memory(memory)) == memory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.detect.alarms import Alerted, Firing, PairKey, judge
+from streams.detect.alarms import Alarm, Alerted, Firing, PairKey, Reading, judge
 from streams.detect.contribution import Contribution
 from streams.detect.reference import ReferenceWindow
 from streams.detect.totals import BucketTotals
@@ -15,8 +15,8 @@ RULE = AlarmRule(strata=1, listed=frozenset({("a", "listed")}), non_reactions=fr
 CASE = Contribution(("t", 0, 0), 0, "1", 1, 0, ("A", "B", "C"), ("Listed", "None", "ill"), (MICRO,) * 3)
 
 
-def firing(drug: str, event: str, ratio: float) -> Firing:
-    return Firing(drug, event, 100.0, 95.2, ratio, 1.0, 3, 0, 1.0, 3.0)
+def firing(drug: str, event: str, ratio: float, strong: float = 0.0) -> Firing:
+    return Firing(drug, event, Reading(100.0, 95.2), Reading(strong, 95.2), ratio, 1.0, 3, 0, 1.0, 3.0)
 
 
 def statuses(
@@ -65,6 +65,24 @@ def test_the_stronger_of_two_products_of_one_bucket_is_judged_first() -> None:
 def test_being_a_bystander_comes_before_being_an_update() -> None:
     alerted = {("A", "ill"): Alerted(1, 1, 9.0), ("B", "ill"): Alerted(1, 1, 5.0)}
     assert statuses([firing("B", "ill", 5)], alerted, {("B", "ill"): [("A", "B")]}) == {("B", "ill"): "bystander"}
+
+
+def judged(fire: Firing, before: Alerted | None) -> tuple[Alarm, Alerted]:
+    view = ReferenceWindow(width=730, strata=1).view(BucketTotals.of(9, [CASE]))
+    alerted = {} if before is None else {(fire.drug, fire.event): before}
+    alarms, remembered = judge([fire], view=view, alerted=alerted, cases={}, prior=None, rule=RULE)
+    return alarms[0], remembered[fire.drug, fire.event]
+
+
+def test_the_level_rises_from_early_to_strong_and_never_falls_again() -> None:
+    early, after = judged(firing("A", "ill", 9), None)
+    assert (early.level, early.statistic, early.status) == ("early", 100, "new")
+    strong, then = judged(firing("A", "ill", 9, strong=96), after)
+    assert (strong.level, strong.fired, strong.statistic, strong.status) == ("strong", "strong", 96, "update")
+    again, kept = judged(firing("A", "ill", 9), then)
+    assert (again.level, again.fired, again.statistic) == ("strong", "early", 100)
+    assert kept.level == "strong"
+    assert again.measures["strong_statistic"] == 0
 
 
 def test_an_alarm_carries_all_that_its_statistic_was_compared_with() -> None:

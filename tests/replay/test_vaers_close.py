@@ -84,8 +84,15 @@ def test_rotashield_alerts_on_3_march_1999_with_five_cases(alarms: list[Alarm]) 
     assert first.table.a == 5
 
 
+def test_rotashield_is_strong_ten_days_before_the_suspension(alarms: list[Alarm]) -> None:
+    first = next(a for a in alarms if (a.drug, a.event) == ("RV", "Intussusception") and a.level == "strong")
+    assert (day(first), first.cases, first.status) == (date(1999, 7, 6), 14, "update")
+
+
 def test_few_other_pairs_are_new_before_the_suspension(alarms: list[Alarm]) -> None:
-    new = [a for a in alarms if a.status == "new" and WINDOW[0] <= day(a) <= WINDOW[1]]
+    inside = [a for a in alarms if a.status == "new" and WINDOW[0] <= day(a) <= WINDOW[1]]
+    new = [a for a in inside if a.fired == "early"]
+    assert len(inside) <= 16, "strong adds those whose budget it keeps"
     assert len(new) <= 8
     assert sum(a.drug == "RV" for a in new) >= 3
 
@@ -124,6 +131,7 @@ def test_every_alert_of_a_pair_equals_its_recount_in_plain_python(
         assert (alarm.cases, alarm.days) == (plain.recent_cases, plain.recent_days)
         assert t.expected == pytest.approx(plain.expected, rel=1e-11)
         assert alarm.expected == pytest.approx(plain.recent_expected, rel=1e-9)
+        assert alarm.fired == plain.level
         assert alarm.past_ratio == pytest.approx(plain.own_past_ratio, rel=1e-10)
         assert alarm.statistic == pytest.approx(plain.statistic, rel=1e-8)
 

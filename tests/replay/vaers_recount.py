@@ -1,4 +1,4 @@
-"""The early rule recounted for one drug and one event, from the yearly zips, with csv, dicts and floats.
+"""Both levels of the alarm rule recounted for one drug and one event, from the yearly zips, with csv, dicts and floats.
 
 Shares no code with streams/: no numpy, no laziness, no incremental windows, no vocabulary, no state. Whoever doubts an
 alert can read this page beside the rule's description and run it:
@@ -21,6 +21,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 THETAS = (1.5, 2, 3, 5, 10, 30)
+STRONG = {1.5: 0.1, 2: 0.15, 3: 0.2, 5: 0.2, 10: 0.15, 30: 0.1, 100: 0.1}  # theta: weight
 EPOCH = date(1970, 1, 1)
 
 
@@ -127,6 +128,7 @@ class Alert:
     """An alert of the pair, with the table over the 730 days and its cases (days and ids) there."""
 
     day: date
+    level: str
     statistic: float
     recent_cases: int
     recent_expected: float
@@ -154,13 +156,27 @@ def tally(reports: Iterable[Report]) -> list[int]:
     return [strata.count(s) for s in range(5)]
 
 
+def likelihood(reports: list[Report], drug: str, event: str, theta: float) -> float:
+    """Level strong's factor of one day: theta^S over the smaller of Hoeffding's two bounds, in each stratum."""
+    factor = 1.0
+    for s in range(5):
+        here = [r for r in reports if r.stratum == s]
+        n, m = sum(drug in r.products for r in here), sum(event in r.events for r in here)
+        if n and m:
+            both = sum(drug in r.products and event in r.events for r in here)
+            bound = (1 + (theta - 1) * m / len(here)) ** n
+            twin = (1 + (theta - 1) * n / len(here)) ** m
+            factor *= theta**both / min(bound, twin)
+    return factor
+
+
 def recount(
     days: dict[int, list[Report]], drug: str, event: str, *, budget: float = 5, pairs: int = 66_600
 ) -> list[Alert]:
     """Every alert of the pair, with the rule's other defaults."""
     a, buckets_a_year = 1 / pairs, 238
     threshold = 2 * buckets_a_year / budget
-    started, values = False, [0.0] * len(THETAS)
+    started, values, strong = False, [0.0] * len(THETAS), [0.0] * len(STRONG)
     history: list[tuple[int, int, float]] = []  # day, cases of the pair, expected
     alerts = []
     first = min(days)
@@ -179,6 +195,7 @@ def recount(
         history.append((day, score, expected))
         if not started and sum(with_drug):
             started, values = True, [buckets_a_year * a] * len(THETAS)
+            strong = [buckets_a_year * a] * len(STRONG)
         if day - first < 365 or not started:
             continue
         old = (day - 365) // 91 * 91  # snapshots: at days divisible by 91
@@ -188,25 +205,31 @@ def recount(
         for i, theta in enumerate(THETAS):
             values[i] *= theta**x * ((beta + 2 * expected) / (beta + 2 * theta * expected)) ** (alpha + x)
             values[i] += a
-        statistic = sum(values) / len(values)
-        if not score or statistic < threshold:
+        strong = [m * likelihood(reports, drug, event, theta) + a for m, theta in zip(strong, STRONG, strict=True)]
+        early = sum(values) / len(values)
+        proven = sum(weight * m for m, weight in zip(strong, STRONG.values(), strict=True))
+        if not score or max(early, proven) < threshold:
             continue
         since = (day - 182) // 91 * 91
         recent = [(s, e) for d, s, e in history if d >= since]
         cases, cases_expected = sum(s for s, _ in recent), sum(e for _, e in recent)
         case_days = sum(s > 0 for s, _ in recent)
         # the 5% quantile over (0.5 + ratio E) is at least 2 iff the distribution below 2 (0.5 + ratio E) has <= 5%
-        strong = gamma_cdf(0.5 + cases, 2 * (0.5 + alpha / beta * cases_expected)) <= 0.05
-        if cases < 3 or case_days < 3 or not strong:
+        large = gamma_cdf(0.5 + cases, 2 * (0.5 + alpha / beta * cases_expected)) <= 0.05
+        if cases < 3 or case_days < 3 or not large:
             continue
-        values = [0.0] * len(THETAS)
+        if early >= threshold:
+            values = [0.0] * len(THETAS)
+        if proven >= threshold:
+            strong = [0.0] * len(STRONG)
         both = [r for d in in_window for r in days[d] if drug in r.products and event in r.events]
         n = [sum(daily_drug[d][s] for d in in_window) for s in range(5)]
         table = (len(both), sum(n) - len(both), sum(with_event) - len(both), 0)
         alerts.append(
             Alert(
                 EPOCH + timedelta(days=day),
-                statistic,
+                "strong" if proven >= threshold else "early",
+                proven if proven >= threshold else early,
                 cases,
                 cases_expected,
                 case_days,
