@@ -268,6 +268,7 @@ class Alert(Struct, frozen=True):
 
     `kind` is `signal`, or the name of a rule beside it, whose `level` is `rule` and whose event may be `*`: any event.
     Only a signal of level `strong` claims the budget: `budget` is its number of false alarms a year, else None.
+    `detail` is what a rule's alert is about beside drug and event: a lot, the drug that masks a pair.
     """
 
     id: str
@@ -292,6 +293,7 @@ class Alert(Struct, frozen=True):
     chain: str | None = None
     windows: dict[str, int] = {}
     budget: float | None = None
+    detail: dict[str, str] = {}
 
 
 def rank(alert: Alert) -> tuple[bool, int, bool]:

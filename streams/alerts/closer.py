@@ -167,7 +167,7 @@ class Closer:
         delta = detector.delta(evaluation, verdict)
         judged = None
         if self.rules is not None:
-            judged = self.rules.close(closing, evaluation.view, entries, delta.memory.prior)
+            judged = self.rules.close(closing, evaluation.view, entries, delta.memory)
             if judged is None:
                 return None
             fired.update((alert.id, alert) for alert in judged.alerts)

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 from streams.alerts.assembly import PairCase, in_windows, pair_cases, with_versions
 from streams.alerts.record import alert_id, start_of
 from streams.detect.contribution import Contribution
+from streams.detect.memory import Memory
 from streams.detect.reference import ReferenceView
-from streams.events import MICRO, Alert, State, Versions
+from streams.events import MICRO, Alert, State, Table, Versions
 from streams.monitors import Monitor
 from streams.rules.book import Findings, RuleBook
 from streams.rules.finding import ANY_EVENT, Finding, Key, Past
 from streams.rules.window import BucketFacts
-from streams.signals.gps import Prior
+from streams.signals.rounding import round_published
 from streams.state.bound import Closing
 from streams.state.store import Store
 
@@ -31,7 +33,11 @@ class _Raised(msgspec.Struct):
     event: str
     raised_at: str
     decided: int
-    cases: int
+    table: Table
+
+    @property
+    def past(self) -> tuple[Key, Past]:
+        return (self.kind, self.drug, self.event), Past(self.raised_at, self.decided, self.table.a)
 
 
 _decode_raised = msgspec.json.Decoder(_Raised).decode
@@ -47,7 +53,7 @@ class Judged:
     @property
     def past(self) -> dict[Key, Past]:
         """What is to be remembered of the alerts."""
-        return {(a.kind, a.drug, a.event): Past(a.raised_at, a.decided, a.cases) for a in self.alerts}
+        return {(a.kind, a.drug, a.event): Past(a.raised_at, a.decided, a.table.a) for a in self.alerts}
 
 
 class RuleDesk:
@@ -74,10 +80,7 @@ class RuleDesk:
         if records is None:
             return None
         raised = (_decode_raised(record) for record in records.values())
-        book = RuleBook(
-            self.monitor,
-            {(a.kind, a.drug, a.event): Past(a.raised_at, a.decided, a.cases) for a in raised if a.kind != "signal"},
-        )
+        book = RuleBook(self.monitor, dict(alert.past for alert in raised if alert.kind != "signal"))
         if closed is None:
             return book
         for bucket, cases in self.store.closed_cases(closed):
@@ -87,21 +90,51 @@ class RuleDesk:
         return book
 
     def close(
-        self, closing: Closing, view: ReferenceView, entries: Sequence[Contribution], prior: Prior | None
+        self, closing: Closing, view: ReferenceView, entries: Sequence[Contribution], memory: Memory
     ) -> Judged | None:
-        """What the rules find in the bucket that is being closed; None if Redis went past it. Changes nothing."""
+        """What the rules find in the bucket that is being closed; None if Redis went past it. Changes nothing.
+
+        `memory` is the detector's after the close.
+        """
         book = self.book(closing.closed)
         if book is None:
             return None
+        first = closing.bucket if memory.first is None else memory.first
         facts = book.facts(closing.bucket, entries)
-        found = book.single(view, [facts], prior)
-        evidence = {finding.key: _situated(finding) for finding in found}
+        found = book.evaluate(view, facts, memory.prior, first=first)
+        evidence = self._evidence(closing, found, entries, book.window.width)
+        if evidence is None:
+            return None
+        found = [
+            finding
+            for finding in found
+            if book.settled(finding, [c.bucket for c in evidence[finding.key]], bucket=closing.bucket, first=first)
+        ]
         named = {(c.contribution.position[0], c.contribution.case_id) for cases in evidence.values() for c in cases}
         versions = self.store.versions(closing, sorted(named))
         if versions is None:
             return None
         alerts = [self._alert(finding, with_versions(evidence[finding.key], versions), view) for finding in found]
         return Judged(Findings(facts, found), alerts)
+
+    def _evidence(
+        self, closing: Closing, found: Sequence[Finding], entries: Sequence[Contribution], window: int
+    ) -> dict[Key, list[PairCase]] | None:
+        """The cases of each finding: its own, or all those of its pair; of a drug's, those of the bucket."""
+        pairs = sorted({(f.drug, f.event) for f in found if f.cases is None and f.event != ANY_EVENT})
+        rows = self.store.evidence(closing.closed, pairs, closing.bucket - window)
+        if rows is None:
+            return None
+        own = pair_cases(closing.bucket, entries, pairs)
+        kept = {pair: own[pair] + [PairCase.of_row(row) for row in rows[pair]] for pair in pairs}
+        return {
+            f.key: _situated(f)
+            if f.cases is not None
+            else kept[f.drug, f.event]
+            if f.event != ANY_EVENT
+            else [PairCase(closing.bucket, case, MICRO, None, None) for case in entries if f.drug in case.drugs]
+            for f in found
+        }
 
     def advance(self, judged: Judged) -> None:
         """Take over what a committed close has judged."""
@@ -120,6 +153,8 @@ class RuleDesk:
         newest = sorted(
             (case.published() for case in cases), key=lambda c: (-c.received_at, c.topic, c.partition, -c.offset)
         )
+        partial = finding.count is not None  # the evidence holds some of the cases
+        count = len(newest) if finding.count is None else finding.count
         state: State = "provisional" if provisional else "raised" if finding.past is None else "updated"
         models = sorted({case.contribution.model for case in cases if case.contribution.model is not None})
         return Alert(
@@ -134,13 +169,13 @@ class RuleDesk:
             raised_at=start_of(bucket, monitor.bucket_ms) if finding.past is None else finding.past.raised_at,
             bucket=bucket,
             decided=bucket,
-            cases=len(newest),
-            table=finding.table,
+            cases=count,
+            table=structs.replace(finding.table, expected=round_published(finding.table.expected)),
             statistic=finding.statistic,
             threshold=finding.threshold,
             measures=dict(finding.measures),
             evidence=newest[: monitor.evidence_limit],
-            evidence_omitted=max(0, len(newest) - monitor.evidence_limit),
+            evidence_omitted=count - min(len(newest), monitor.evidence_limit),
             versions=Versions(
                 monitor=monitor.settings_hash,
                 rule=RULES_VERSION,
@@ -148,7 +183,8 @@ class RuleDesk:
                 model=", ".join(models) or None,
                 rules=monitor.rules.label,
             ),
-            windows=in_windows(bucket, [case.bucket for case in cases], monitor.bucket_ms),
+            windows={} if partial else in_windows(bucket, [case.bucket for case in cases], monitor.bucket_ms),
+            detail=dict(finding.detail),
         )
 
 

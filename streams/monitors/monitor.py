@@ -89,6 +89,13 @@ class Monitor(_Frozen):
             raise ValueError("a topic is named twice in sources")
         return self
 
+    @model_validator(mode="after")
+    def _past_within_the_window(self) -> Monitor:
+        rise = self.rules.rate_rise
+        if rise is not None and rise.days * (rise.spans + 1) > self.alarms.window_days:
+            raise ValueError("rate_rise of the rules looks back further than alarms.window_days: days * (spans + 1)")
+        return self
+
     @property
     def title(self) -> str:
         """The name that alerts carry: a replay's alerts equal those of the monitor it repeats, byte for byte."""

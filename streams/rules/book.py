@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streams.detect.contribution import Contribution
 from streams.detect.reference import ReferenceView
 from streams.events import Table
 from streams.monitors import Monitor
+from streams.rules.classical import disproportion
 from streams.rules.finding import ANY_EVENT, Finding, Key, Past, Situated, status_of
+from streams.rules.novel import is_new, new_pairs
+from streams.rules.rates import rate_rises
 from streams.rules.single import SingleCase
 from streams.rules.window import BucketFacts, RuleWindow
 from streams.signals.evidence import measures
 from streams.signals.expected import expected_within_strata
 from streams.signals.gps import Prior
-from streams.signals.rounding import round_published
 
 __all__ = ["Findings", "RuleBook"]
 
@@ -65,24 +67,62 @@ class RuleBook:
             if not (new_only and key in self.past)
         ]
 
+    def evaluate(self, view: ReferenceView, facts: BucketFacts, prior: Prior | None, *, first: int) -> list[Finding]:
+        """Findings of all rules in the bucket that is being closed, in order of key. `first`: first bucket ever closed.
+
+        Those without `cases` may still fall: `settled` says so once the pair's cases are known. Rules that compare with
+        a past are silent in the burn-in.
+        """
+        rules, burn_in = self.monitor.rules, self.monitor.alarms.burn_in_days * DAY_MS // self.monitor.bucket_ms
+        found = self.single(view, [facts], prior)
+        if facts.bucket - first >= burn_in:
+            compared = list(disproportion(rules, view, prior, self.past))
+            if rules.new_pair is not None and rules.new_pair.on:
+                compared += new_pairs(rules.new_pair, view, prior, self.past)
+            if rules.rate_rise is not None and rules.rate_rise.on:
+                span = self._buckets(rules.rate_rise.days)
+                compared += rate_rises(rules.rate_rise, self.window, facts, self.past, span=span, since=first)
+            found += [self._situated(finding) for finding in compared]
+        return sorted(found, key=lambda finding: finding.key)
+
+    def settled(self, finding: Finding, buckets: Sequence[int], *, bucket: int, first: int) -> bool:
+        """Whether a finding stands, given the buckets of all the pair's cases in the reference window."""
+        rule = self.monitor.rules.new_pair
+        if finding.kind != "new_pair" or rule is None:
+            return True
+        start = first + self.monitor.alarms.burn_in_days * DAY_MS // self.monitor.bucket_ms
+        return is_new(buckets, bucket=bucket, span=self._buckets(rule.within_days), monitored_from=start)
+
+    def _buckets(self, days: int) -> int:
+        return max(1, days * DAY_MS // self.monitor.bucket_ms)
+
+    def _situated(self, finding: Finding) -> Finding:
+        """With its past and the status that follows from it."""
+        past = self.past.get(finding.key)
+        status = status_of(
+            finding.drug,
+            finding.event,
+            listed=self.monitor.listed,
+            non_reactions=self._non_reactions,
+            known=past is not None,
+        )
+        return replace(finding, past=past, status=status)
+
     def _matched(self, key: Key, view: ReferenceView, on_top: Sequence[BucketFacts], prior: Prior | None) -> Finding:
         kind, drug, event = key
         cases = self.window.cases(key, on_top)
         table = view.table(drug, event) if event != ANY_EVENT else self._drug_table(kind, drug, cases, view, on_top)
-        past = self.past.get(key)
-        return Finding(
-            kind=kind,
-            drug=drug,
-            event=event,
-            status=status_of(
-                drug, event, listed=self.monitor.listed, non_reactions=self._non_reactions, known=past is not None
-            ),
-            statistic=float(len(cases)),
-            threshold=1.0,
-            table=_published(table),
-            measures=_measures(table, prior),
-            cases=cases,
-            past=past,
+        return self._situated(
+            Finding(
+                kind=kind,
+                drug=drug,
+                event=event,
+                statistic=float(len(cases)),
+                threshold=1.0,
+                table=table,
+                measures=measures(a=table.a, b=table.b, c=table.c, d=table.d, expected=table.expected, prior=prior),
+                cases=cases,
+            )
         )
 
     def _drug_table(
@@ -99,11 +139,3 @@ class RuleBook:
             d=float(sum(all_cases) - sum(n) - sum(m) + a),
             expected=expected_within_strata(with_drug=n, with_event=m, cases=all_cases),
         )
-
-
-def _published(table: Table) -> Table:
-    return Table(table.a, table.b, table.c, table.d, round_published(table.expected))
-
-
-def _measures(table: Table, prior: Prior | None) -> dict[str, float | None]:
-    return measures(a=table.a, b=table.b, c=table.c, d=table.d, expected=table.expected, prior=prior)

@@ -14,23 +14,28 @@ __all__ = ["BucketFacts", "RuleWindow"]
 
 
 class BucketFacts:
-    """What a bucket's counted cases are to the rules: `matches` of the single-case rules, by alert; `kinds`: how many
-    cases are of a kind, by (kind, stratum)."""
+    """What a bucket's counted cases are to the rules.
 
-    __slots__ = ("bucket", "kinds", "matches")
+    `matches` of the single-case rules, by alert · `kinds`: how many cases are of a kind, by (kind, stratum) ·
+    `drugs`: cases with a drug; under None all of them.
+    """
+
+    __slots__ = ("bucket", "drugs", "kinds", "matches")
 
     def __init__(self, bucket: int, cases: Iterable[Contribution], rules: Rules, single: SingleCase) -> None:
         self.bucket = bucket
         self.matches: dict[Key, list[Contribution]] = {}
         self.kinds: Counter[tuple[str, int]] = Counter()
+        self.drugs: Counter[str | None] = Counter()
         for case in sorted(cases, key=lambda case: case.position):
             self.kinds.update((kind, case.stratum) for kind in kinds_of(rules, case))
+            self.drugs.update((None, *case.drugs))
             for key in single.keys(case):
                 self.matches.setdefault(key, []).append(case)
 
 
 class RuleWindow:
-    """Facts of the closed buckets in (last - width, last], with an open or closing bucket put on top when asked."""
+    """Facts of the closed buckets in (last - width, last], with open or closing buckets put on top when asked."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -76,3 +81,14 @@ class RuleWindow:
                     break
                 counts.subtract(old.kinds)
         return [counts[kind, stratum] for stratum in range(strata)]
+
+    def spans(self, drug: str | None, facts: BucketFacts, length: int, number: int) -> list[int]:
+        """Cases with the drug (None: all cases) in each of `number` spans of `length` buckets, back from `facts`."""
+        counts = [0] * number
+        counts[0] = facts.drugs[drug]
+        for old in reversed(self._buckets):
+            span = (facts.bucket - old.bucket) // length
+            if span >= number:
+                break
+            counts[span] += old.drugs[drug]
+        return counts

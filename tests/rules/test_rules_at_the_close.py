@@ -1,8 +1,9 @@
-"""The rules in a worker, on a real Redis: provisional at once, raised at the close, the same whatever happens between."""
+"""The rules in a worker, on a real Redis: provisional at once, raised at the close, whatever happens in between."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from streams.monitors import Monitor
 from streams.state.server import RedisServer
 from streams.worker.detection import Detection
 
-from .rule_cases import START, assessment, monitor
+from .rule_cases import DAY_MS, START, assessment, monitor
 
 RULES: dict[str, Any] = {"designated_event": {"terms": ["Anaphylactic shock"]}, "fatal": {}, "paediatric": {}}
 Open = Callable[[Monitor], Detection]
@@ -124,6 +125,58 @@ def test_workers_that_start_anew_between_batches_write_the_same_history(
         detection.look()
         settle(detection)
     assert [encode(alert) for alert in history(detection)] == [encode(alert) for alert in expected]
+
+
+EVERYTHING: dict[str, Any] = {
+    **RULES,
+    **{kind: {} for kind in ("evans", "ror", "ic025", "eb05")},
+    "new_pair": {"cases": 2, "within_days": 10},
+    "rate_rise": {"days": 3, "spans": 6, "cases": 4},
+}
+
+
+def long_stream() -> list[Assessment]:
+    """Sixty days of two drugs, a pair that begins on day 40, and a drug that is reported daily from day 50 on."""
+    records: list[Assessment] = []
+    for day in range(60):
+        found = [("Common", "Fever"), ("Other", "Rash" if day % 9 == 0 else "Fever")]
+        found += [("Rare", "Rash")] if 40 <= day < 46 else []
+        found += [("Rising", "Ache")] * (5 if day >= 50 else day % 3 == 0)
+        found += [("Rare", "Anaphylactic shock")] if day == 45 else []
+        for drug, event in found:
+            number = len(records)
+            records.append(assessment(number, day, drug=drug, event=event, serious=number % 5 != 0, age=number % 40))
+    return records
+
+
+def test_every_rule_survives_restarts_and_shows_its_cases(opened: Open, unique: Callable[[str], str]) -> None:
+    whole, parts = monitor(unique("whole"), rules=EVERYTHING), monitor(unique("parts"), rules=EVERYTHING)
+    parts = parts.replayed_as(parts.name).model_copy(update={"replay_of": whole.name})
+    stream = long_stream()
+    detection = opened(whole)
+    apply(detection, stream)
+    expected = settle(detection)
+    assert {a.kind for a in expected} - {"signal"} == {*RULES, "evans", "ror", "ic025", "new_pair", "rate_rise"} - {
+        "fatal"
+    }
+    for start, end in pairwise((0, 30, 97, 110, len(stream))):
+        detection = opened(parts)
+        apply(detection, stream[start:end])
+        settle(detection)
+    assert [encode(alert) for alert in history(detection)] == [encode(alert) for alert in expected]
+    for alert in expected:
+        if alert.kind in ("evans", "ror", "ic025", "new_pair"):
+            cases = [
+                record.case_id
+                for record in stream
+                if record.received_at <= alert.decided * DAY_MS
+                and (alert.drug, alert.event) == (record.drugs[0], record.events[0])
+            ]
+            assert [case.case_id for case in alert.evidence] == cases[::-1]
+            assert alert.cases == alert.table.a == len(cases)
+    rise = next(a for a in expected if a.kind == "rate_rise")
+    assert (rise.drug, rise.event, rise.cases) == ("Rising", "*", rise.table.a)
+    assert rise.evidence_omitted == rise.cases - len(rise.evidence) > 0
 
 
 def test_what_leaves_the_window_is_no_evidence_any_more(opened: Open, unique: Callable[[str], str]) -> None:
