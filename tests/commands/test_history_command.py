@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-def history(world: Any, vigilia: Callable[..., Any]) -> Iterator[list[tuple[int, list[bytes]]]]:
+def history(world: Any, vigilia: Callable[..., Any]) -> list[tuple[int, list[bytes]]]:
     """The alert history of the filled monitor: at least two closes, or there is nothing to change places."""
     world.fill(days=80)
     world.detect()
     closes = list(world.store.history())
     assert sum(len(records) for _, records in closes) >= 2
-    yield closes
+    return closes
 
 
 def proved(vigilia: Callable[..., Any], world: Any, *args: str) -> dict[str, Any]:

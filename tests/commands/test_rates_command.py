@@ -32,7 +32,8 @@ def recounted(cases: list[Case], last: int, days: int, drug: str, event: str) ->
         "event_cases": sum(event in record.events for record in inside),
         "cases": sum(pair_scores(record).get((drug, event), 0) for record in inside) / 1e6,
         "expected": sum(
-            sum(drug in r.drugs for r in own) * sum(event in r.events for r in own) / len(own) for own in strata.values()
+            sum(drug in r.drugs for r in own) * sum(event in r.events for r in own) / len(own)
+            for own in strata.values()
         ),
     }
 

@@ -1,4 +1,4 @@
-"""The review history as entries add up to it, whatever order the log gives writers that meet, and what is done to it."""
+"""The review history as entries add up to it: writers that meet, and what is done to it afterwards."""
 
 from __future__ import annotations
 
