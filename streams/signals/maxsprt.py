@@ -1,7 +1,7 @@
 """Poisson MaxSPRT: a sequential test of a count against its expectation, with exact critical values.
 
 Cases of one pair come one by one; under the null hypothesis they are a Poisson process on the scale of cases expected.
-The test signals when the log likelihood ratio of the best relative risk above 1 reaches the critical value:
+The test signals when the log likelihood ratio of the best relative risk above 1 exceeds the critical value:
 
 ```
 LLR(n, mu) = n ln(n/mu) - (n - mu)   if n > mu, else 0
@@ -93,6 +93,10 @@ class _Step(NamedTuple):
 
 
 def _steps(critical: float, design: Design) -> Iterator[_Step]:
+    if not (critical > 0 and design.horizon > design.start >= 0 and design.min_cases >= 1):
+        raise ValueError(f"need critical > 0, horizon > start >= 0, min_cases >= 1, got {critical!r} and {design}")
+    if not (np.diff((0.0, *design.looks)) > 0).all():
+        raise ValueError(f"looks must rise from above 0, got {design.looks}")
     for look in design.looks:
         yield _Step(look, _limit(critical, look, design.min_cases), True)
     if design.looks:
@@ -103,14 +107,14 @@ def _steps(critical: float, design: Design) -> Iterator[_Step]:
         yield _Step(design.start, first, True)
     last = _limit(critical, design.horizon, first)  # the first n with t_n >= T
     for n, end in enumerate(signal_times(critical, np.arange(first, last + 1)).tolist(), first):
-        yield _Step(min(end, design.horizon), n, False)
+        yield _Step(min(max(end, design.start), design.horizon), n, False)
 
 
 def _limit(critical: float, expected: float, min_cases: int) -> int:
     """Smallest count that signals at a look."""
     n = max(min_cases, int(expected) + 1)
     candidates = np.arange(n, n + int(4 * critical + 4 * (critical * expected) ** 0.5) + 8)
-    return int(candidates[np.argmax(llr(candidates, expected) >= critical)])
+    return int(candidates[np.argmax(llr(candidates, expected) > critical)])
 
 
 def _carried(counts: Floats, mean: float, limit: int) -> Floats:
@@ -137,8 +141,8 @@ def performance(critical: float, design: Design, relative_risk: float = 1.0) -> 
     >>> [round(x, 3) for x in performance(3.467952, Design(10), 2)]
     [0.685, 4.131, 5.979]
     """
-    if not (critical > 0 and relative_risk > 0 and design.horizon > 0 and design.min_cases >= 1):
-        raise ValueError("critical value, relative risk, horizon and least number of cases must be above 0")
+    if not relative_risk > 0:
+        raise ValueError(f"relative risk must be above 0, got {relative_risk!r}")
     counts, since, signalled, waited = np.ones(1), 0.0, 0.0, 0.0
     for step in _steps(critical, design):
         after = _carried(counts, relative_risk * (step.end - since), step.limit)
@@ -162,7 +166,7 @@ def _level(critical: float, design: Design) -> float:
 def critical_value(design: Design, alpha: float = 0.05) -> float | None:
     """Smallest critical value with which the test signals with a probability of at most `alpha` under the null.
 
-    Signal when LLR >= it. The level is `alpha` exactly with continuous looks from the beginning; where it jumps (a
+    Signal when LLR > it. The level is `alpha` exactly with continuous looks from the beginning; where it jumps (a
     delayed start, groups) it may be below. None if even any excess over expectation would keep the level.
 
     >>> round(critical_value(Design(10)), 6), round(critical_value(Design(10, min_cases=4)), 6)
