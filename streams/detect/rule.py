@@ -32,6 +32,6 @@ def rule_of(monitor: Monitor) -> AlarmRule:
         coded=not monitor.reads_text,
         exclude_own=alarms.exclude_own,
         open_vocabulary=monitor.is_open,
-        listed=frozenset((drug.casefold(), event.casefold()) for drug, event in alarms.listed),
+        listed=monitor.listed,
         non_reactions=frozenset(term.casefold() for term in alarms.non_reactions),
     )
