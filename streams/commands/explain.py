@@ -28,15 +28,21 @@ MEASURES = {  # the rule's own first, then the usual ones beside it
     "effect_bound": "least effect that the last six months support (5% quantile)",
     "prr": "PRR, 95% interval on the log scale",
     "ror": "ROR, 95% interval after Woolf",
+    "ror_fisher": "ROR, conditional, Fisher's exact 95% interval",
     "chi2": "chi-squared",
     "chi2_yates": "chi-squared with Yates' correction",
+    "rrr": "observed over expected within strata, exact 95% interval",
     "ic": "IC, 95% interval by gamma quantiles",
+    "ic_noren": "IC, Noren's approximate 95% interval",
     "ebgm": "EBGM, 90% interval (DuMouchel's gamma-Poisson shrinker)",
 }
 INTERVALS = {
     "prr": ("prr_lower", "prr_upper"),
     "ror": ("ror_lower", "ror_upper"),
+    "ror_fisher": ("ror_fisher_lower", "ror_fisher_upper"),
+    "rrr": ("rrr_lower", "rrr_upper"),
     "ic": ("ic025", "ic975"),
+    "ic_noren": ("ic025_noren", "ic975_noren"),
     "ebgm": ("eb05", "eb95"),
 }
 ORDER = {name: place for place, name in enumerate(MEASURES)}

@@ -2,7 +2,7 @@
 
 A crude table mixes groups that report different drugs and different events, and takes their mixture for an association.
 Two remedies: pooling the strata's own ratios (Mantel-Haenszel), and comparing with the cases expected within strata,
-which also gives the stratified IC and EBGM. Both need every case in exactly one stratum; an unknown value is a stratum too.
+which also gives the stratified IC and EBGM. Both need every case in exactly one stratum; an unknown value is one too.
 """
 
 from __future__ import annotations
