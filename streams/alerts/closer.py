@@ -6,12 +6,13 @@ spare them the work, a worker that did not make the last close waits a moment be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import structlog
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases, with_versions
+from streams.alerts.late import late_pairs, with_late_cases
 from streams.alerts.record import Case, followed_up, sealed
 from streams.alerts.rules import Judged, RuleDesk
 from streams.detect.alarms import PairKey
@@ -21,6 +22,7 @@ from streams.detect.rule import rule_of
 from streams.detect.totals import BucketTotals
 from streams.events import Alert, decode_alert, encode
 from streams.monitors import Monitor
+from streams.signals.gps import Prior
 from streams.state.bound import Closing
 from streams.state.followups import FollowUp
 from streams.state.parts import CloseResult
@@ -158,8 +160,8 @@ class Closer:
         self, closing: Closing, detector: Detector, evaluation: Evaluation, entries: Sequence[Contribution]
     ) -> tuple[CloseDelta, list[Alert], CloseResult, Judged | None] | None:
         cases = self._cases(closing, evaluation.pairs, entries)
-        followups = self.store.followups(closing)
-        if cases is None or followups is None or (followups and not self._load_raised(closing.closed)):
+        followups, late = self.store.followups(closing), late_pairs(entries)
+        if cases is None or followups is None or ((followups or late) and not self._load_raised(closing.closed)):
             return None
         assembly = Assembly(self.monitor, detector, self.vocabulary)
         verdict = assembly.verdict(evaluation, cases)
@@ -171,6 +173,10 @@ class Closer:
             if judged is None:
                 return None
             fired.update((alert.id, alert) for alert in judged.alerts)
+        updated = self._with_late_cases(closing, evaluation, entries, late, delta.memory.prior, set(fired))
+        if updated is None:
+            return None
+        fired.update((alert.id, alert) for alert in updated)
         alerts, chain = sealed([*fired.values(), *self._followed_up(closing, followups, set(fired))], closing.chain)
         result = CloseResult(
             drugs={drug: state.encode() for drug, state in delta.states.items()},
@@ -199,6 +205,30 @@ class Closer:
         if versions is None:
             return None
         return {pair: with_versions(found, versions) for pair, found in cases.items()}
+
+    def _with_late_cases(
+        self,
+        closing: Closing,
+        evaluation: Evaluation,
+        entries: Sequence[Contribution],
+        late: Set[PairKey],
+        prior: Prior | None,
+        fired: Set[str],
+    ) -> list[Alert] | None:
+        """Revisions of raised alerts whose pairs have a late case among `entries`; None if the attempt is void."""
+        alerts = [
+            alert
+            for alert in (self._raised or {}).values()
+            if alert.kind == "signal" and (alert.drug, alert.event) in late and alert.id not in fired
+        ]
+        cases = self._cases(closing, sorted((alert.drug, alert.event) for alert in alerts), entries)
+        if cases is None:
+            return None
+        limit, width = self.monitor.evidence_limit, self.monitor.bucket_ms
+        return [
+            with_late_cases(alert, evaluation.view, cases[alert.drug, alert.event], prior, limit=limit, width_ms=width)
+            for alert in alerts
+        ]
 
     def _followed_up(self, closing: Closing, followups: Sequence[FollowUp], fired: set[str]) -> list[Alert]:
         """Revisions of raised alerts whose evidence has a case of which a later version arrived in this bucket."""
