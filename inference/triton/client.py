@@ -39,6 +39,7 @@ from inference.triton.identity import known_answer
 from streams.errors import (
     ClassifierError,
     DeadlineExceeded,
+    NotServed,
     Overloaded,
     PoisonInput,
     Unavailable,
@@ -48,6 +49,7 @@ from streams.errors import (
 __all__ = ["MODEL", "TritonClassifier"]
 
 MODEL = "adverse_event"
+AT_A_TIME = 4  # requests of one call: enough to keep a server busy, too few to time out in its queue behind each other
 SECOND_TRY = (0.02, 0.1)  # seconds before it, at least and at most
 CLOSE_SECONDS = 5.0
 Answer = TypeVar("Answer")
@@ -56,7 +58,7 @@ Answer = TypeVar("Answer")
 class TritonClassifier(GraphClassifier):
     """A `Classifier` on one or more Triton servers. `model_name` is the model's in their repositories.
 
-    `seconds` is the deadline of a call. Servers that are away at the start are waited for; see `check`. Raises
+    `seconds` is the deadline of a request. Servers that are away at the start are waited for; see `check`. Raises
     WrongModel if the artefact can't be run here, ConfigurationError for TLS files that can't be read.
     """
 
@@ -94,7 +96,7 @@ class TritonClassifier(GraphClassifier):
     # ------------------------------------------------------------ from any thread
 
     def run(self, batches: Sequence[Batch]) -> Iterator[Outputs]:
-        """See `GraphClassifier`. All at once. A retriable error comes before one that gives an input up."""
+        """See `GraphClassifier`. Some at a time. A retriable error comes before one that gives an input up."""
         return iter(self._on_loop(self._all([Question(batch) for batch in batches])))
 
     def examined(self) -> None:
@@ -156,8 +158,13 @@ class TritonClassifier(GraphClassifier):
         await asyncio.gather(*(endpoint.examined.wait() for endpoint in self._endpoints))
 
     async def _all(self, questions: Sequence[Question]) -> list[Outputs]:
-        deadline = self._loop.time() + self._seconds
-        found = await asyncio.gather(*(self._ask(question, deadline) for question in questions), return_exceptions=True)
+        turns = asyncio.Semaphore(AT_A_TIME)
+
+        async def in_turn(question: Question) -> Outputs:
+            async with turns:
+                return await self._ask(question, self._loop.time() + self._seconds)
+
+        found = await asyncio.gather(*map(in_turn, questions), return_exceptions=True)
         failures = [error for error in found if isinstance(error, BaseException)]
         if failures:
             raise min(failures, key=lambda error: isinstance(error, ClassifierError) and not error.retriable)
@@ -189,10 +196,11 @@ class TritonClassifier(GraphClassifier):
         """Why no server can be used: one that is only away may come back, so others' faults count when none is."""
         troubles = [endpoint.trouble for endpoint in self._endpoints if endpoint.trouble is not None]
         passing = [trouble for trouble in troubles if trouble.retriable]
-        lasting = [trouble for trouble in troubles if not trouble.retriable]
-        if lasting and not passing:
-            return type(lasting[0])(str(lasting[0]))
-        return Unavailable("; ".join(str(trouble) for trouble in passing) or "no server was examined yet")
+        if troubles and not passing:
+            return type(troubles[0])(str(troubles[0]))
+        kinds = {type(trouble) for trouble in passing}
+        kind = NotServed if kinds == {NotServed} else Unavailable
+        return kind("; ".join(str(trouble) for trouble in passing) or "no server was examined yet")
 
     async def _outputs(self, endpoint: Endpoint, question: Question, deadline: float) -> Outputs:
         try:

@@ -1,9 +1,10 @@
 """Triton's and gRPC's errors in our own tree: one table.
 
 The status alone does not tell: UNAVAILABLE is "nobody answers", "the queue is full" and "it waited too long in the
-queue"; INTERNAL is "this input fails" and "the backend's process is dead". The first three are told apart by Triton's
-words (core: `dynamic_batch_scheduler.cc`, `infer_request.cc`), the last two by asking something whose answer is known
-(`inference.triton.client`). A status that is not in the table is Unavailable: no input is given up for it.
+queue"; INTERNAL is "this input fails" and "the backend's process is dead". The first are told apart by Triton's words,
+the last by asking something whose answer is known (`inference.triton.client`). Whoever waited too long in the queue
+never got to the model: that is a server without room, not a slow one. A status that is not in the table is Unavailable:
+no input is given up for it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ __all__ = ["failure_of"]
 MOST_CHARACTERS = 200
 
 
-_QUEUE_FULL = re.compile(r"exceeds maximum queue size|max(imum)? queue size", re.IGNORECASE)
-_QUEUED_TOO_LONG = re.compile(r"request timeout expired", re.IGNORECASE)
+_NO_ROOM = re.compile(r"exceeds maximum queue size|request timeout expired", re.IGNORECASE)
 _NOT_SERVED = re.compile(r"unknown model|not (at )?ready|is not found|no available version|unloading", re.IGNORECASE)
 
 _TABLE: dict[str, type[ClassifierError | ConfigurationError]] = {
@@ -56,10 +56,8 @@ def failure_of(error: InferenceServerException, where: str) -> ClassifierError |
     message = str(error.message() or "")
     kind = _TABLE.get(status, Unavailable)
     if kind is Unavailable:
-        if _QUEUE_FULL.search(message):
+        if _NO_ROOM.search(message):
             kind = Overloaded
-        elif _QUEUED_TOO_LONG.search(message):
-            kind = DeadlineExceeded
         elif _NOT_SERVED.search(message):
             kind = NotServed
     return kind(f"{where}: {status or 'no status'}: {' '.join(message.split())[:MOST_CHARACTERS]}")
