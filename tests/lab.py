@@ -86,6 +86,7 @@ class Lab:
             "VIGILIA_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
             "VIGILIA_REDIS_URL": self.settings.redis_url.get_secret_value(),
             "VIGILIA_ALERTS_TOPIC": self.settings.alerts_topic,
+            "VIGILIA_CUTOVER_TOPIC": self.settings.cutover_topic,
         }
 
     @property
@@ -163,10 +164,20 @@ def make_lab(folder: Path, name: str, kafka: str, redis_url: str, *, partitions:
     """A lab with its topics."""
     file = folder / f"{name}.toml"
     file.write_text(text.format(name=name, partitions=partitions))
-    settings = load_settings(bootstrap_servers=kafka, redis_url=redis_url, alerts_topic=f"{name}-alerts")
+    settings = load_settings(
+        bootstrap_servers=kafka, redis_url=redis_url, alerts_topic=f"{name}-alerts", cutover_topic=f"{name}-cutovers"
+    )
     lab = Lab(load_monitor(file), file, settings)
     ensure_topics(settings, required_topics(lab.monitor, settings))
     return lab
+
+
+def make_successor(lab: Lab, name: str, text: str = MONITOR) -> Lab:
+    """A lab of another monitor on the same source topics, with the same alerts and cutover topics. Makes no topics."""
+    file = lab.file.parent / f"{name}.toml"
+    text = text.replace("{name}-reports", lab.topic)
+    file.write_text(text.format(name=name, partitions=lab.monitor.assessments_partitions))
+    return Lab(load_monitor(file), file, lab.settings)
 
 
 def reports(number: int, topic: str, *, seed: int = 1, days: int = 60) -> Iterator[Outgoing]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
-from streams.events import AssessmentRecord, Tick
+from streams.events import Assessment, AssessmentRecord, Tick
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Source", "Taking"]
 
 Source = tuple[str, int]  # (topic, partition) of a source partition
 
@@ -35,3 +36,40 @@ class Chain:
             return None
         self.next[source] = record.offset + 1
         return following
+
+
+class Taking:
+    """Which records of an old monitor's log a fork takes: of each source partition those that count for something,
+    until the first that says that time has got to `until_ms`.
+
+    So none of them counts in a bucket that begins at `until_ms` or later, whatever order the messages came in; what
+    comes behind the cut may be of an earlier bucket (disorder), and is scored anew.
+    """
+
+    def __init__(self, sources: Iterable[Source], until_ms: int) -> None:
+        self._sources = frozenset(sources)
+        self._until = until_ms
+        self._chain = Chain()
+        self._cuts: dict[Source, int] = {}
+
+    def takes(self, record: AssessmentRecord) -> bool:
+        """Whether the next record of the log is taken."""
+        source = (record.topic, record.partition)
+        if source in self._cuts or source not in self._sources:
+            return False
+        first = self._chain.take(record)
+        if first is None:
+            return False
+        if isinstance(record, Assessment | Tick) and record.received_at >= self._until:
+            self._cuts[source] = first
+            return False
+        return True
+
+    @property
+    def reached(self) -> frozenset[Source]:
+        """Source partitions whose time has got there."""
+        return frozenset(self._cuts)
+
+    def cuts(self) -> dict[Source, int]:
+        """Of each source partition the first offset whose record is not taken."""
+        return {source: self._cuts.get(source, self._chain.next.get(source, 0)) for source in sorted(self._sources)}

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from streams.audit.alert_history import following
+from streams.audit.forks import ForkReport
 from streams.audit.recount import Case, Cell, Position, Recount
 from streams.audit.snapshot import Entry, Snapshot
 from streams.audit.tables import Tables, differ
@@ -33,7 +34,7 @@ class Report(Struct):
 
     `lost`: messages that count by the log and not in Redis. `counted_twice`: those that count in Redis and not by the
     log, or count there more than once. `behind`: assessments records that Redis has not applied yet, `waiting`:
-    source messages without an outcome so far; neither is a fault.
+    source messages without an outcome so far; neither is a fault. `fork`: of a monitor that is one.
     """
 
     monitor: str
@@ -45,6 +46,7 @@ class Report(Struct):
     behind: int = 0
     waiting: int = 0
     differences: list[Difference] = []
+    fork: ForkReport | None = None
 
     @property
     def clean(self) -> bool:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from streams.audit.compare import Difference, Report, compare
+from streams.audit.forks import ForkReport, check_fork
 from streams.audit.log import AssessmentLog
 from streams.audit.recount import Outcome, Recount, recount
 from streams.audit.snapshot import take_snapshot
@@ -18,6 +19,7 @@ from streams.commands.output import printable, progress, write_json
 from streams.monitors import Monitor, load_monitor
 from streams.settings import Settings
 from streams.state.store import Store
+from streams.subscribers.cutovers import find_fork
 
 __all__ = ["command"]
 
@@ -37,7 +39,8 @@ def command(monitor: str, outcomes: BinaryIO | None, skip_sources: bool, as_json
     Reads `<monitor>.assessments` whole, counts it again by the rules written down a second time in plain Python, up to
     the positions that Redis has applied, and compares: positions, counters, every message of open buckets and of the
     reference window, every cell of each closed bucket, and each alert's table, cases and evidence. Then looks whether
-    each message on the source topics has its one outcome. A running worker may go on meanwhile.
+    each message on the source topics has its one outcome. A running worker may go on meanwhile. Of a fork it compares
+    what was taken over with the old monitor's log.
 
     The exit status is 1 if anything differs. With --outcomes, what became of each source message: its coordinates,
     outcome (counted, counted late, duplicate and of which, dead letter and why, gap) and bucket.
@@ -79,6 +82,10 @@ def audit(settings: Settings, monitor: Monitor, *, with_sources: bool = True) ->
                 report.differences.append(
                     Difference(f"assessments[{partition}]: Redis is ahead of the log", end, applied)
                 )
+    forked = find_fork(settings, monitor.name)
+    if forked is not None:
+        report.fork = check_fork(settings, monitor, forked)
+        report.differences += [Difference(f"fork: {fault}", None, None) for fault in report.fork.faults]
     if with_sources:
         sources = count_sources(settings, monitor, recounted)
         report.cells["source messages"] = sources.present
@@ -111,10 +118,22 @@ def _print(report: Report) -> None:
     outcomes = ", ".join(f"{number:,} {name}" for name, number in report.outcomes.items())
     click.echo(f"{report.messages:,} source messages: {outcomes or 'none yet'}")
     click.echo("compared: " + ", ".join(f"{number:,} {kind}" for kind, number in report.cells.items()))
+    if report.fork is not None:
+        _print_fork(report.fork)
     if report.behind or report.waiting:
         click.echo(f"not applied yet: {report.behind:,} assessments, {report.waiting:,} messages on source topics")
     differ = f"{len(report.differences):,} difference{'' if len(report.differences) == 1 else 's'}"
     click.echo(f"{report.lost:,} lost, {report.counted_twice:,} counted twice, {differ}")
+
+
+def _print_fork(fork: ForkReport) -> None:
+    sides = (
+        ", ".join(f"{n:,} by {printable(model)}" for model, n in side.items()) for side in (fork.below, fork.above)
+    )
+    below, above = (side or "none" for side in sides)
+    click.echo(f"fork of {fork.of} at bucket {fork.bucket}: assessments taken over: {below}; its own: {above}")
+    compared = f"compared with {fork.of} in {fork.compared} source partitions" if fork.compared else "not compared"
+    click.echo(f"  what was taken over: {compared}")
 
 
 def _short(value: object) -> str:

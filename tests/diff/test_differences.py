@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.diff.alerts import compare_alerts
@@ -38,6 +38,7 @@ def beside(offset: int, a: Any, b: Any) -> Pairing:
     return Pairing("notes", 0, offset, one, other)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(scores, scores), max_size=12), st.integers(0, 300_000))
 def test_pairs_are_gained_lost_changed_or_the_same_and_the_largest_moves_come_first(
     messages: list[tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]], tolerance: int
@@ -72,8 +73,7 @@ def test_outcomes_models_and_other_fields_are_counted_by_name() -> None:
         beside(4, dead, dead),
         Pairing("notes", 0, 5, Found(5, plain), None, waits=True),
     ])  # fmt: skip
-    assert (found.messages, found.same, found.waiting_a, found.waiting_b) == (5, 2, 0, 1) or found.waiting_b == 1
-    assert (found.messages, found.same) == (5, 2)
+    assert (found.messages, found.same, found.waiting_a, found.waiting_b) == (5, 2, 0, 1)
     assert found.outcomes == {"assessed -> dead letter: too_large": 1, "dead letter: too_large -> no record": 1}
     assert found.fields == {"received_at": 1, "stratum": 1}
     assert found.models_a == {"no model": 2, "old": 1}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.audit.chain import Chain
@@ -34,6 +34,7 @@ def at(found: list[Found], offset: int) -> Found | None:
     return next((f for f in found if f.record.offset == offset or f.covers(offset)), None)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(logs(), logs())
 def test_every_offset_is_told_once_with_what_each_side_has_there(one: list[Found], other: list[Found]) -> None:
     told = list(_paired("t", 0, one, other))

@@ -1,0 +1,1 @@
+"""From one monitor to the next: forks, and promotions of alert streams."""
