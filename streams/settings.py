@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     cutover_topic: str = Field("cutovers", description="Forks and promotions of monitors, in order and kept for ever.")
     reviews_topic: str = Field("reviews", description="Compacted topic of what people say of alerts.")
     reviewer: str | None = Field(None, description="Who `vigilia review` says it was; without it the system's user.")
+    dismissed_growth: float = Field(
+        2.0, ge=1, description="A refuted or closed alert is quiet until its cases have grown by this factor."
+    )
     replication_factor: int = Field(1, ge=1, description="For topics that vigilia creates.")
     create_topics: bool = Field(True, description="Create missing topics at start; if not, a missing one is an error.")
 
@@ -53,6 +56,7 @@ class Settings(BaseSettings):
     triton_ca_location: Path | None = Field(None, description="PEM file of the CA of the Triton servers (grpcs://).")
     triton_certificate_location: Path | None = Field(None, description="PEM file of our certificate for Triton.")
     triton_key_location: Path | None = Field(None, description="PEM file of our certificate's key.")
+    model_repository: Path | None = Field(None, description="Folder the Triton servers read, for `vigilia model`.")
     classifier_threads: int = Field(1, ge=1, description="Threads of onnxruntime within one operation.")
     classifier_queue: int = Field(2048, ge=1, description="Sentences waiting for the classifier before intake pauses.")
     sentence_cache: int = Field(

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from inference.graph import INPUTS, OUTPUTS, Batch, Outputs
 from inference.triton.failures import failure_of
-from streams.errors import ConfigurationError, WrongModel
+from streams.errors import ConfigurationError, PoisonInput, WrongModel
 
 __all__ = ["Address", "Connection", "Question", "Tls", "address_of"]
 
@@ -125,6 +125,26 @@ class Connection:
         metadata = await self._ours(self._client.get_model_metadata(self._model, version, client_timeout=seconds))
         answer = await self._ours(self._client.get_model_config(self._model, version, client_timeout=seconds))
         return metadata, answer.config
+
+    async def states(self, seconds: float) -> dict[int, tuple[str, str]]:
+        """Of each version that the server knows: its state in Triton's word (`READY`), and why. Raises as `infer`."""
+        index = await self._ours(self._client.get_model_repository_index(client_timeout=seconds))
+        return {int(m.version): (m.state, m.reason) for m in index.models if m.name == self._model and m.version}
+
+    async def load(self, seconds: float) -> None:
+        """Have the model's configuration and the versions it names loaded; returns when they are.
+
+        Raises WrongModel if the server can't, ConfigurationError if it may not, Unavailable or DeadlineExceeded.
+        """
+        try:
+            await self._client.load_model(self._model, client_timeout=seconds)
+        except InferenceServerException as error:
+            found = failure_of(error, self.where)
+            if "not allowed" in str(error.message()):
+                raise ConfigurationError(
+                    f"{self.where}: start tritonserver with --model-control-mode=explicit --load-model=*"
+                ) from None
+            raise (WrongModel(str(found)) if isinstance(found, PoisonInput) else found) from None
 
     async def close(self) -> None:
         """Close the connection."""

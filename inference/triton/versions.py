@@ -72,6 +72,14 @@ class Versions(NamedTuple):
         """
         return self._replace(served=self.history[-1:])
 
+    def without(self, version: int) -> Versions:
+        """With `version` served no longer.
+
+        >>> Versions({1: "ab", 2: "cd"}, (1, 2), (1,)).without(2).served
+        (1,)
+        """
+        return self._replace(served=tuple(number for number in self.served if number != version))
+
     def before(self) -> Versions:
         """With the version before the current one current again, and served beside it.
 
