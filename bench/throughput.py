@@ -162,8 +162,8 @@ def made_up_notes(number: int, seed: int = 5) -> list[str]:
 class BareModel:
     """`InferenceSession.run` alone, on arrays made beforehand with the worker's batches and lengths."""
 
-    def __init__(self, batches: Sequence[Sequence[str]]) -> None:
-        classifier = OnnxClassifier(load_artefact(None), threads=1)
+    def __init__(self, batches: Sequence[Sequence[str]], threads: int = 1) -> None:
+        classifier = OnnxClassifier(load_artefact(None), threads)
         self._session: Any = classifier._session  # noqa: SLF001 - the limit is this object's run()
         self._inputs: list[tuple[list[str], dict[str, np.ndarray]]] = []
         self._sentences = sum(map(len, batches))
