@@ -48,6 +48,12 @@ class Review:
         """How many cases the alert has gained since the last decision; 0 without one."""
         return 0 if self.decided is None else max(0, cases - self.decided.cases)
 
+    def is_quiet(self, cases: int, growth: float) -> bool:
+        """Whether a refuted or closed alert stays quiet: its cases have not grown by the factor since."""
+        if self.decided is None or self.status not in ("refuted", "closed"):
+            return False
+        return cases < growth * self.decided.cases
+
     def after(self, reviewed: Reviewed) -> Review:
         """With one more entry."""
         entry, entries = reviewed.entry, (*self.entries, reviewed)

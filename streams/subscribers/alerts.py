@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import NotAuthorised, SchemaMismatch, VigiliaError
-from streams.events import Alert
+from streams.events import Alert, Level
 from streams.settings import Settings
 from streams.subscribers.partition import Partition
 from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, fetch, new_consumer
@@ -64,7 +64,7 @@ class AlertStream:
         follow: bool = True,
         drug: str | None = None,
         event: str | None = None,
-        level: Literal["early", "strong"] | None = None,
+        level: Level | None = None,
         state: str | Collection[str] | None = None,
         monitor: str | None = None,
         unreadable: Literal["raise", "skip"] = "raise",

@@ -12,6 +12,7 @@ import pytest
 
 from streams.commands.explain import INTERVALS, MEASURES
 from streams.events import Alert, decode_alert, encode
+from streams.signals.ranking import ranked
 
 pytestmark = pytest.mark.kafka
 PLANTED = ("Plantedin", "Planted reaction")
@@ -33,17 +34,33 @@ def test_alerts_are_a_table_for_people_and_lines_of_json_for_programs(
     assert (table.status, table.err) == (0, "")
     header, row = table.out.splitlines()
     assert header.split() == [
-        "raised", "state", "level", "status", "review", "drug", "event", "cases", "expected", "statistic", "id"
+        "raised", "state", "kind", "level", "status", "review", "drug", "event", "cases", "expected", "statistic", "id"
     ]  # fmt: skip
     assert re.split(r"\s{2,}", row.strip()) == [
-        raised.raised_at, raised.state, "early", raised.status, "unreviewed", *PLANTED, str(raised.cases),
+        raised.raised_at, raised.state, "signal", "early", raised.status, "unreviewed", *PLANTED, str(raised.cases),
         f"{raised.table.expected:.3g}", f"{raised.statistic:.4g}", raised.id,
     ]  # fmt: skip
     as_json = vigilia("alerts", "--json", "--drug", "plantedin", "--level", "early", "--monitor", world.monitor.name)
     assert decode_alert(as_json.out.encode()) == raised
+    assert vigilia("alerts", "--kind", "fatal").err == "no alerts\n"
     nothing = vigilia("alerts", "--json", "--state", "withdrawn")
     assert (nothing.status, nothing.out) == (0, "")
     assert vigilia("alerts", "--event", "Fever").err == "no alerts\n"
+
+
+def test_ranked_alerts_come_in_order_of_score_with_its_terms(
+    vigilia: Callable[..., Any], world: Any, raised: Alert
+) -> None:
+    listed = msgspec.structs.replace(raised, id="0" * 20, status="listed", drug="Known")
+    world.send(world.settings.alerts_topic, 0, [encode(listed)])
+    header, first, second = vigilia("alerts", "--rank").out.splitlines()
+    assert header.split()[:7] == ["rank", "strength", "novelty", "serious", "recent", "complete", "text"]
+    scores = [float(line.split()[0]) for line in (first, second)]
+    assert scores[0] > scores[1]
+    assert ("Plantedin" in first, "Known" in second) == (True, True)
+    best, _ = map(json.loads, vigilia("alerts", "--rank", "--json").out.splitlines())
+    assert best["rank"] == {"score": ranked(raised).score, "terms": ranked(raised).terms}
+    assert vigilia("alerts", "--rank", "--follow").status == 2
 
 
 def test_names_cannot_write_to_the_terminal(vigilia: Callable[..., Any], world: Any, raised: Alert) -> None:

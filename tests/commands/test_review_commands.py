@@ -74,8 +74,14 @@ def test_new_evidence_after_a_decision_is_counted_and_may_be_decided_anew(
     assert (again.status, "refuted already" in again.err) == (2, True)
     assert vigilia("review", "list", "--grown").err == "no alerts\n"
     publish(state="updated", bucket=10_700, decided=10_700, cases=9)
-    assert "refuted +4" in vigilia("alerts").out
-    assert "+4" in vigilia("review", "list", "--grown").out
+    quiet = vigilia("alerts")
+    assert (quiet.out, quiet.err) == (
+        "", "1 refuted or closed and hardly grown since: --all shows them\nno alerts\n"
+    )  # fmt: skip
+    assert "refuted +4" in vigilia("alerts", "--all").out
+    publish(state="updated", bucket=10_701, decided=10_701, cases=10)
+    assert "refuted +5" in vigilia("alerts").out, "twice the cases that were judged"
+    assert "+5" in vigilia("review", "list", "--grown").out
     assert vigilia("review", "refute", "aa", "--why", "still the same confounder").status == 0
     assert vigilia("review", "validate", "aa", "--why", "not that one").status == 0
     assert "validated" in vigilia("review", "list").out
