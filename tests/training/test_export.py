@@ -139,10 +139,10 @@ def test_a_sentences_scores_have_the_same_bits_in_any_batch_pairs_too(
 
 
 def test_parity_is_measured_and_left_beside_the_artefact(run: Path) -> None:
-    from training.export import export_run
+    from training.export import HeldOut, export_run, read_run
     from training.export.run import read_parity
 
-    made = export_run(run, corpus(), ("fp32", "fp16"), threads=1)
+    made = export_run(read_run(run), HeldOut(corpus(), []), ("fp32", "fp16"), threads=1)
     exact, half = read_parity(run, "fp32"), read_parity(run, "fp16")
     assert exact is not None
     assert half is not None

@@ -90,12 +90,11 @@ def exported(precision: str, threads: int = 2) -> Export:
     """Export a run in one precision (int8 or fp32), calibrated on its own development fold."""
 
     def export(run: Path, data: Path) -> Artefact:
-        from training.export.run import development_of, export_run, made_for_pairs
+        from training.export.run import export_run, held_out
         from training.export.weights import read_run
 
         trained = read_run(run)
-        unseen = made_for_pairs(trained, data)
-        made = export_run(run, development_of(trained, data), (precision,), threads, unseen)  # type: ignore[arg-type]
+        made = export_run(trained, held_out(trained, data), (precision,), threads)  # type: ignore[arg-type]
         return load_artefact(next(iter(made.values())).folder)
 
     return export

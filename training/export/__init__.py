@@ -7,12 +7,13 @@ from training.export.calibrate import Calibration, best_threshold, calibrate, pa
 from training.export.graph import Shape, build
 from training.export.nodes import Precision
 from training.export.parity import Parity, ParityError
-from training.export.run import development_of, export_run, ship
+from training.export.run import HeldOut, export_run, held_out, ship
 from training.export.weights import ExportError, Trained, read_run
 
 __all__ = [
     "Calibration",
     "ExportError",
+    "HeldOut",
     "Parity",
     "ParityError",
     "Precision",
@@ -22,8 +23,8 @@ __all__ = [
     "build",
     "calibrate",
     "calibrated",
-    "development_of",
     "export_run",
+    "held_out",
     "pair_examples",
     "read_run",
     "ship",

@@ -47,14 +47,14 @@ def command(
       vigilia train export --run training/runs/teacher --precision fp16 --no-ship
     """
     from training.export.parity import ParityError
-    from training.export.run import SHIPPED, development_of, export_run, made_for_pairs, read_parity, ship
+    from training.export.run import SHIPPED, export_run, held_out, read_parity, ship
     from training.export.weights import ExportError, read_run
 
     if not no_ship and SHIPPED not in precisions:
         raise ConfigurationError(f"the product takes {SHIPPED}: add --precision {SHIPPED}, or --no-ship")
     try:
         trained = read_run(run)
-        made = export_run(run, development_of(trained, data), precisions, threads, made_for_pairs(trained, data))
+        made = export_run(trained, held_out(trained, data), precisions, threads)
     except (ParityError, ExportError, CorpusError) as error:
         raise ConfigurationError(str(error)) from error
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,11 +18,11 @@ from inference.artefact import Artefact, load_artefact
 from streams.errors import WrongModel
 from training.augment import unseen
 from training.augment.names import names_of
-from training.data import Sentence, load_ade, load_corpora, load_jsonlines, split_ade, split_corpora
+from training.data import Sentence, load_corpora, load_jsonlines, split_corpora
 from training.export.artefacts import calibrated, with_first_stage, write_artefact
 from training.export.nodes import Precision
 from training.export.parity import Parity, check, measure, samples
-from training.export.weights import Trained, read_run
+from training.export.weights import Trained
 
 MODEL_NAME = "adverse_event"
 PARITY = "parity.json"
@@ -30,46 +31,46 @@ REFERENCE: Precision = "fp32"
 MADE_EACH = 20  # sentences a skeleton
 
 
-def development_of(trained: Trained, data: Path) -> list[Sentence]:
-    """Development sentences of ADE-Corpus and of the user's own files: none of their documents was trained on.
+class HeldOut(NamedTuple):
+    """What a run's artefacts are calibrated on: sentences of documents and of skeletons that it was not trained on."""
+
+    development: list[Sentence]
+    made: list[Sentence]  # with several drugs, one or none to blame
+
+
+def held_out(trained: Trained, data: Path) -> HeldOut:
+    """Development sentences of ADE-Corpus and of the user's own files, and made ones where there is ADE-Corpus.
 
     Raises CorpusError if the own files are not where the run read them.
     """
-    own = [Path(path) for path in trained.recipe.get("own", ())]
-    corpora = load_corpora(data) if (data / "ade_corpus_v2").is_dir() or not own else []
-    corpora += [load_jsonlines(path) for path in own]
-    return split_corpora(corpora, int(trained.recipe["fold"])).development
-
-
-def made_for_pairs(trained: Trained, data: Path) -> list[Sentence]:
-    """Sentences with several drugs, one or none to blame, from skeletons that the run did not train on."""
-    fold = int(trained.recipe["fold"])
-    if not (data / "ade_corpus_v2").is_dir():
-        return []
-    names = names_of(split_ade(load_ade(data / "ade_corpus_v2"), fold).training)
-    rng = random.Random(f"{trained.recipe['seed']}:pairs")
-    return unseen(names, rng, fold=fold, kinds=("two_drugs", "therapeutic", "indication"), each=MADE_EACH)
+    recipe = trained.recipe
+    own = [Path(path) for path in recipe.get("own", ())]
+    public = (data / "ade_corpus_v2").is_dir() or not own
+    corpora = load_corpora(data, own=own) if public else [load_jsonlines(path) for path in own]
+    split = split_corpora(corpora, int(recipe["fold"]))
+    if not public:
+        return HeldOut(split.development, [])
+    rng = random.Random(f"{recipe['seed']}:pairs")
+    kinds = ("two_drugs", "therapeutic", "indication")
+    made = unseen(names_of(split.training), rng, fold=int(recipe["fold"]), kinds=kinds, each=MADE_EACH)
+    return HeldOut(split.development, made)
 
 
 def export_run(
-    run: Path,
-    sentences: Sequence[Sentence],
-    precisions: Sequence[Precision],
-    threads: int = 2,
-    made: Sequence[Sentence] = (),
+    trained: Trained, material: HeldOut, precisions: Sequence[Precision], threads: int = 2
 ) -> dict[Precision, Artefact]:
-    """Artefacts of a run, calibrated on these sentences (`made`: see `calibrate`). Raises ParityError, ExportError."""
-    trained = read_run(run)
-    chosen = samples([sentence.text for sentence in sentences])
+    """Artefacts of a run, one a precision, in its folder. Raises ParityError, ExportError."""
+    chosen = samples([sentence.text for sentence in material.development])
     found: dict[Precision, Artefact] = {}
     for precision in precisions:
-        folder = run / precision / MODEL_NAME
+        folder = trained.folder / precision / MODEL_NAME
         shutil.rmtree(folder, ignore_errors=True)
         artefact = write_artefact(folder, trained, precision)
         parity = measure(trained, artefact, chosen)
-        (run / precision / PARITY).write_bytes(msgspec.json.format(msgspec.json.encode(parity), indent=1) + b"\n")
+        report = msgspec.json.format(msgspec.json.encode(parity), indent=1) + b"\n"
+        (trained.folder / precision / PARITY).write_bytes(report)
         check(parity, precision)
-        found[precision] = calibrated(artefact, sentences, threads, made)
+        found[precision] = calibrated(artefact, material.development, threads, material.made)
     return found
 
 

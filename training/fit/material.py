@@ -68,8 +68,9 @@ def gather(data: Path, recipe: Recipe, limit: int | None = None, own: Sequence[P
     if missing and not (own and set(missing) <= set(FILES)):
         raise RecipeError(f"{data}: no {', '.join(missing)}; see docs/training.md for what goes where")
     whole = [folder for folder in ("ade_corpus_v2", "psytar") if not any(m.startswith(folder) for m in missing)]
-    corpora = load_corpora(data, recipe.corpora) if "ade_corpus_v2" in whole else []
-    split = split_corpora([*corpora, *(load_jsonlines(path) for path in own)], recipe.fold)
+    public = "ade_corpus_v2" in whole
+    corpora = load_corpora(data, recipe.corpora, own) if public else [load_jsonlines(path) for path in own]
+    split = split_corpora(corpora, recipe.fold)
     patients = split_psytar(data / "psytar") if "psytar" in whole else Split([], [])
     labelled = [s for s in split.training if not is_held(s.document, recipe.held, recipe.seed)]
     held = [s for s in split.training if is_held(s.document, recipe.held, recipe.seed)]
