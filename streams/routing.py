@@ -40,7 +40,7 @@ class Forked(Struct, frozen=True, tag_field="type", tag="forked"):
     bucket: int
     bucket_ms: int
     cuts: list[Cut]
-    ends: dict[int, int]
+    ends: list[int]
     done: bool
     at: str
     by: str
