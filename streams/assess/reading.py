@@ -1,7 +1,7 @@
 """Texts that wait for the classifier: how many may, and what is done while it is away.
 
 A classifier that can't be reached, or has no room, is tried again for as long as the text is wanted: an outage is no
-reason to give up a message. A text that makes it fail by itself is one.
+reason to give up a message. (The micro-batcher does so by itself.) A text that makes it fail by itself is one.
 """
 
 from __future__ import annotations
@@ -46,20 +46,22 @@ class TextDesk:
         while len(self._tasks) >= MOST_TEXTS or self._characters >= MOST_CHARACTERS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    def read(self, text: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None = None) -> None:
-        """Have `text` read (see `streams.assess.text`) and call `done`, unless it is not `wanted` any more."""
-        task = asyncio.create_task(self._read(text, wanted, done, products))
+    def read(
+        self, text: str, topic: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None = None
+    ) -> None:
+        """Have a text of `topic` read (`streams.assess.text`) and call `done`, unless it is not `wanted` any more."""
+        task = asyncio.create_task(self._read(text, topic, wanted, done, products))
         self._tasks[task] = len(text)
         self._characters += len(text)
         task.add_done_callback(self._ended)
 
     async def _read(
-        self, text: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None
+        self, text: str, topic: str, wanted: Callable[[], bool], done: Done, products: Sequence[str] | None
     ) -> None:
         pause = FIRST_PAUSE
         while wanted():
             try:
-                reading = await read_text(text, self._reader, self._settings, products)
+                reading = await read_text(text, topic, self._reader, self._settings, products)
             except PoisonInput as error:
                 return done(error)
             except ClassifierError as error:

@@ -208,7 +208,7 @@ class AssessStage:
         if isinstance(record, Draft):
             assert self._desk is not None
             done = partial(self._has_read, run, ticket, origin, record)
-            self._desk.read(record.text, partial(self._owns, run), done, record.products)
+            self._desk.read(record.text, run.name, partial(self._owns, run), done, record.products)
         else:
             self._submit(run, ticket, record)
 

@@ -18,10 +18,10 @@ _Best = dict[tuple[str, str], tuple[int, Span, int]]  # of (drug, event): micro,
 
 
 class Reader(Protocol):
-    """Whoever reads sentences, one reading each: `inference.batcher.MicroBatcher` in the worker."""
+    """Whoever reads sentences, one reading each: `inference.batching.MicroBatcher` in the worker."""
 
-    async def classify(self, sentences: Sequence[str]) -> list[Reading]:
-        """One reading a sentence, in order."""
+    async def classify(self, sentences: Sequence[str], topic: str) -> list[Reading]:
+        """One reading a sentence, in order. `topic`: whose turn is used up, for topics take turns."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class TextReading:
 
 
 async def read_text(
-    text: str, reader: Reader, settings: TextSettings, products: Sequence[str] | None = None
+    text: str, topic: str, reader: Reader, settings: TextSettings, products: Sequence[str] | None = None
 ) -> TextReading:
     """Split a text, have it read, and put the readings together. Raises what the reader raises."""
     ranges = sentence_ranges(text)
-    readings = await reader.classify([text[start:end] for start, end in ranges]) if ranges else []
+    readings = await reader.classify([text[start:end] for start, end in ranges], topic) if ranges else []
     return text_reading(ranges, readings, settings, products)
 
 

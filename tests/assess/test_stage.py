@@ -306,9 +306,11 @@ class FakeReader:
     def __init__(self) -> None:
         self.outages = 0
         self.calls = 0
+        self.topics: set[str] = set()
 
-    async def classify(self, sentences: Sequence[str]) -> list[Reading]:
+    async def classify(self, sentences: Sequence[str], topic: str) -> list[Reading]:
         self.calls += 1
+        self.topics.add(topic)
         if any("wrong" in sentence for sentence in sentences):
             raise WrongModel("the model was replaced")
         if self.outages > 0:
@@ -333,8 +335,10 @@ def test_texts_finish_in_any_order_and_leave_in_theirs(bench: Callable[..., Benc
         b.topic,
         [note(i, f"Aspirin caused rash{i}.") if i % 3 else report(i, narrative="Nothing.") for i in range(200)],
     )
-    asyncio.run(b.burst(reader=FakeReader(), model="fake@0"))
+    reader = FakeReader()
+    asyncio.run(b.burst(reader=reader, model="fake@0"))
     records = b.records()[:-1]
+    assert reader.topics == {records[0].topic}  # whose turn each sentence uses up
     assert offsets(records) == list(range(200))
     assert records[1].drugs == ["aspirin"]
     assert records[1].events == ["rash1"]

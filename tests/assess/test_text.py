@@ -85,14 +85,14 @@ def test_a_text_is_read_sentence_by_sentence() -> None:
     asked: list[str] = []
 
     class Recorder:
-        async def classify(self, sentences: Sequence[str]) -> list[Reading]:
+        async def classify(self, sentences: Sequence[str], topic: str) -> list[Reading]:
             asked.extend(sentences)
             return [reading(("naproxen", "rash", 0.9)) for _ in sentences]
 
-    found = asyncio.run(read_text("He took naproxen. He had a rash.", Recorder(), TextSettings()))
+    found = asyncio.run(read_text("He took naproxen. He had a rash.", "notes", Recorder(), TextSettings()))
     assert asked == ["He took naproxen.", "He had a rash."]
     assert found.drugs == ["naproxen"]
-    assert asyncio.run(read_text(" \n ", Recorder(), TextSettings())).pairs == []
+    assert asyncio.run(read_text(" \n ", "notes", Recorder(), TextSettings())).pairs == []
     assert len(asked) == 2
 
 
@@ -148,11 +148,11 @@ def test_leaving_out_is_reading_the_text_without_its_uncertain_sentences(
 
 def test_places_are_those_of_the_sentence_in_the_message() -> None:
     class Doubter:
-        async def classify(self, sentences: Sequence[str]) -> list[Reading]:
+        async def classify(self, sentences: Sequence[str], topic: str) -> list[Reading]:
             return [Reading(0.3, conformity=UNSURE if "rash" in sentence else SURE) for sentence in sentences]
 
     text = "PLAN:\n- He took naproxen.\n- He had a rash.\n"
-    (found,) = asyncio.run(read_text(text, Doubter(), TextSettings())).uncertain
+    (found,) = asyncio.run(read_text(text, "notes", Doubter(), TextSettings())).uncertain
     assert text[found.start : found.end] == "He had a rash."
 
 
