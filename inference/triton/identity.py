@@ -14,15 +14,15 @@ import numpy as np
 from inference.artefact import Artefact
 from inference.graph import INPUTS, MAX_ROWS, OUTPUTS, Batch, Outputs
 from inference.onnx import OnnxClassifier
+from inference.triton.versions import HASH_PARAMETER
 from streams.errors import NotServed, Unavailable, WrongModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["HASH_PARAMETER", "TOLERANCE", "Known", "Served", "agrees", "known_answer", "served"]
+__all__ = ["TOLERANCE", "Known", "Served", "agrees", "known_answer", "served"]
 
 SENTENCE = "Acute hepatitis developed two weeks after she started ketoconazole."
-HASH_PARAMETER = "vigilia."  # and the version: the parameter of the configuration that holds its manifest's SHA-256
 TOLERANCE = 0.1  # of a logit: float16 on a GPU stays below it, other weights don't
 TYPES = {name: ("INT64", rank) for name, rank in zip(INPUTS, (2, 2), strict=True)} | {
     name: ("FP32", rank) for name, rank in zip(OUTPUTS, (2, 3, 3, 3), strict=True)
