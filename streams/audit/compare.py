@@ -11,6 +11,7 @@ from msgspec import Struct
 from streams.audit.alert_history import following
 from streams.audit.forks import ForkReport
 from streams.audit.recount import Case, Cell, Position, Recount
+from streams.audit.rules import recounted
 from streams.audit.snapshot import Entry, Snapshot
 from streams.audit.tables import Tables, differ
 from streams.detect.totals import BucketTotals
@@ -223,7 +224,7 @@ def _alerts(recount: Recount, redis: Snapshot, monitor: Monitor) -> Iterator[Dif
     tables = Tables(recount.counted(), monitor)
     newest, chain = {}, ""
     for alert, content in zip(redis.history, redis.contents, strict=True):
-        differences = list(differ(alert, tables.pair(alert.drug, alert.event, alert.decided)))
+        differences = list(differ(alert, recounted(alert, tables, monitor)))
         what = f"alert {alert.id} of bucket {alert.bucket}"
         yield Difference(what, "as recounted", "; ".join(differences)) if differences else None
         newest[alert.id] = alert

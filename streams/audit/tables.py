@@ -40,6 +40,16 @@ class Tables:
             for event in case.record.events:
                 self._with_event[event].append(number)
 
+    def inside(self, bucket: int) -> list[Case]:
+        """The counted cases of buckets in (bucket - window, bucket]."""
+        return [case for case in self._cases if bucket - self._window < case.bucket <= bucket]
+
+    def cases_of(self, drug: str, event: str, bucket: int) -> list[tuple[Case, int]]:
+        """The pair's cases in the window that ends with `bucket`, each with the pair's score in micro."""
+        numbers = [n for n in self._with_drug.get(drug, []) if bucket - self._window < self._cases[n].bucket <= bucket]
+        found = ((self._cases[n], self._scores[n].get((drug, event), 0)) for n in numbers)
+        return [(case, score) for case, score in found if score]
+
     def pair(self, drug: str, event: str, bucket: int) -> PairCount:
         """The pair over the counted cases of buckets in (bucket - window, bucket]."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from streams.audit.log import AssessmentLog
 from streams.audit.recount import recount
+from streams.audit.rules import recounted
 from streams.audit.tables import Tables, differ
 from streams.commands.finding import find_alert
 from streams.commands.options import json_option, prepare
@@ -94,7 +95,7 @@ def _verify(settings: Settings, alert: Alert, monitor_name: str) -> Verdict:
     monitor = load_monitor(monitor_name)
     with AssessmentLog(settings, monitor) as log:
         counted = recount(progress(log.records(), "recounting", lambda: len(log)), monitor).counted()
-        pair = Tables(counted, monitor).pair(alert.drug, alert.event, alert.decided)
+        pair = recounted(alert, Tables(counted, monitor), monitor)
     found = msgspec.structs.asdict(pair.table)
     return Verdict(not (differences := list(differ(alert, pair))), found, differences)
 
@@ -109,6 +110,10 @@ def _print(alert: Alert, cases: int) -> None:
         f"  state      {alert.state}, level {alert.level}, status {alert.status}; first raised {alert.raised_at}"
     )
     click.echo(f"  statistic  {alert.statistic:.6g}, alarm at {alert.threshold:.6g} and above")
+    if alert.kind != "signal":
+        click.echo("  budget     none: a rule beside the signal makes no promise of false alarms")
+    for name, value in alert.detail.items():
+        click.echo(f"  {name:<10} {printable(value)}")
     click.echo(f"  cases      {alert.cases} in the reference window, {alert.table.expected:.4g} expected within strata")
     if alert.windows:
         counts = ", ".join(f"{number:,} in the {name.replace('_', ' ')}" for name, number in alert.windows.items())
@@ -133,6 +138,8 @@ def _print(alert: Alert, cases: int) -> None:
         click.echo(f"and {more + alert.evidence_omitted} older cases; {named}")
     versions = alert.versions
     click.echo()
+    if versions.rules is not None:
+        click.echo(f"  rules file {versions.rules}")
     click.echo(f"  rule {versions.rule}, model {versions.model or 'none'}, schema {versions.schema}")
     click.echo(f"  settings {versions.monitor}, vocabulary {versions.vocabulary}, history {alert.chain or 'none'}")
 

@@ -77,7 +77,7 @@ class Monitor(_Frozen):
     max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
     alarms: AlarmSettings = AlarmSettings()
-    rules: Rules = Field(Rules(), description="In the file: the name of a rules file, relative to the monitor's.")
+    rules: Rules = Field(Rules(), description="In the file: a rules file beside it, or `standard`, the shipped one.")
     replay_of: str | None = Field(None, description="Set by a replay: the monitor whose name its alerts carry.")
 
     source_prefix: str = Field("", description="Set by a replay: before each source topic's name on the broker.")
@@ -178,7 +178,8 @@ def load_monitor(source: str | Path, **overrides: object) -> Monitor:
     try:
         content = {**tomllib.loads(text), **overrides}
         if isinstance(rules := content.get("rules"), str):
-            content["rules"] = read_rules(folder.joinpath(rules))
+            shipped = resources.files("streams.monitors").joinpath("rule_files", f"{rules}.toml")
+            content["rules"] = read_rules(shipped if shipped.is_file() else folder.joinpath(rules))
         return Monitor.model_validate(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"monitor {source}: not TOML: {error}") from None

@@ -1,0 +1,87 @@
+"""The table and the cases of any alert, recounted from the log: of the signal, and of the rules beside it.
+
+Written from docs/rules.md, without the code of `streams.rules`: what both say is what the log says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from streams.audit.recount import DAY_MS, MICRO
+from streams.audit.tables import PairCount, Tables
+from streams.events import Alert, Assessment, Table
+from streams.monitors import Monitor
+
+__all__ = ["recounted"]
+
+
+def recounted(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:
+    """What the alert's table and cases are by the log."""
+    if alert.kind == "rate_rise":
+        return _rise(alert, tables, monitor)
+    if alert.kind == "fatal":
+        return _marked(alert, tables, _is_fatal)
+    if alert.kind == "paediatric":
+        return _marked(alert, tables, lambda record: _is_paediatric(record, monitor))
+    pair = tables.pair(alert.drug, alert.event, alert.decided)
+    if alert.kind != "designated_event":
+        return pair
+    least = (monitor.rules.designated_event.probability if monitor.rules.designated_event else 0) * MICRO
+    serious = {
+        case.position
+        for case, score in tables.cases_of(alert.drug, alert.event, alert.decided)
+        if score >= least and _may_be_serious(case.record, monitor)
+    }
+    return PairCount(pair.table, serious)
+
+
+def _is_fatal(record: Assessment) -> bool:
+    return record.facts is not None and record.facts.fatal
+
+
+def _is_paediatric(record: Assessment, monitor: Monitor) -> bool:
+    rule, facts = monitor.rules.paediatric, record.facts
+    if rule is None or facts is None or facts.age is None:
+        return False
+    return facts.age < rule.under_years and (facts.serious is True or not rule.serious)
+
+
+def _may_be_serious(record: Assessment, monitor: Monitor) -> bool:
+    rule, facts = monitor.rules.designated_event, record.facts
+    if facts is None or facts.serious is None:
+        return rule is not None and rule.unknown_is_serious
+    return facts.serious
+
+
+def _marked(alert: Alert, tables: Tables, mark: Callable[[Assessment], bool]) -> PairCount:
+    """The drug's cases that are marked, among all cases in the window."""
+    everything, with_drug, marked, both = Counter[int](), Counter[int](), Counter[int](), set()
+    for case in tables.inside(alert.decided):
+        record = case.record
+        everything[record.stratum] += 1
+        with_drug[record.stratum] += alert.drug in record.drugs
+        if mark(record):
+            marked[record.stratum] += 1
+            if alert.drug in record.drugs:
+                both.add(case.position)
+    a, n, m, total = len(both), with_drug.total(), marked.total(), everything.total()
+    expected = sum(with_drug[s] * marked[s] / everything[s] for s in sorted(everything))
+    return PairCount(Table(a, n - a, m - a, total - n - m + a, expected), both)
+
+
+def _rise(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:
+    """The drug's cases of the last span beside those of the spans before, and all others'."""
+    rule = monitor.rules.rate_rise
+    if rule is None:
+        return PairCount(Table(0, 0, 0, 0, 0), set())
+    span = max(1, rule.days * DAY_MS // monitor.bucket_ms)
+    recent, cells = set(), Counter[tuple[bool, bool]]()
+    for case in tables.inside(alert.decided):
+        back = (alert.decided - case.bucket) // span
+        if back <= rule.spans:
+            cells[alert.drug in case.record.drugs, back == 0] += 1
+            if back == 0 and alert.drug in case.record.drugs:
+                recent.add(case.position)
+    a, b, c, d = (cells[drug, now] for drug, now in ((True, True), (True, False), (False, True), (False, False)))
+    return PairCount(Table(a, b, c, d, (a + c) * b / (b + d) if b + d else 0.0), recent)
