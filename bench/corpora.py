@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from streams.assess.terms import drug_term, event_term
+from streams.terms.plain import drug_term, event_term
 from training.data import Sentence, load_ade, split_ade
 from training.evaluate.outside import HARM
 

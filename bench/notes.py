@@ -31,11 +31,11 @@ from bench.corpora import Pair, RealNote, abstracts, overlapping, sections, visi
 from bench.rig import rig
 from inference.artefact import Artefact, load_artefact
 from streams.assess.sentences import sentences_of
-from streams.assess.terms import VOCABULARY_VERSION
 from streams.audit.recount import pair_scores
 from streams.commands.audit import audit
 from streams.events import ClinicalNote, decode_alert, encode
 from streams.intake.loader import Outgoing
+from streams.terms.plain import VOCABULARY_VERSION
 from streams.worker.bounded import Progress, run_bounded
 from tests.lab import DAY_MS, FIRST_DAY, Lab
 from training.evaluate.metrics import Hits, Interval, bootstrap, f1_of, set_hits

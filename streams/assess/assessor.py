@@ -4,7 +4,7 @@ Each message becomes an assessment, or a dead letter that names why. What a text
 
 Coded evidence is every suspect or interacting product with every event term. A concomitant product is part of the
 fingerprints, no part of a pair. A monitor that reads text spells coded names like those it reads
-(`streams.assess.terms`), so that a drug of a report and the same drug of a note are one; one that reads none keeps them
+(`streams.terms.plain`), so that a drug of a report and the same drug of a note are one; one that reads none keeps them
 as they come. With evidence `narrative` a report gives its products alone: its events are those that its narrative tells.
 """
 
@@ -19,7 +19,6 @@ import msgspec
 
 from streams.assess.facts import facts_of
 from streams.assess.fingerprints import Fingerprints
-from streams.assess.terms import drug_term, event_term
 from streams.assess.text import TextReading
 from streams.errors import ClassifierError, InputError, TooLarge
 from streams.events import (
@@ -35,6 +34,7 @@ from streams.events import (
 )
 from streams.intake import Headers, parse_timed
 from streams.monitors import Monitor
+from streams.terms.plain import drug_term, event_term
 
 __all__ = ["MOST_BYTES", "RETRY_HEADER", "Assessor", "Draft", "Origin", "encoded", "stratum_of"]
 

@@ -9,9 +9,9 @@ from typing import Protocol
 from inference.classifier import Reading
 from inference.conformal import OPEN
 from streams.assess.sentences import Range, sentence_ranges
-from streams.assess.terms import drug_term, event_term
 from streams.events import MICRO, PairScore, Span, Uncertain
 from streams.monitors import TextSettings
+from streams.terms.plain import drug_term, event_term
 
 _Found = tuple[str, str, float, Span]  # drug, event, probability, the words
 _Best = dict[tuple[str, str], tuple[int, Span, int]]  # of (drug, event): micro, the words, which sentence

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from inference.first_stage import first_stage_of
-from streams.assess.terms import VOCABULARY_VERSION
 from streams.errors import ConfigurationError
 from streams.monitors import Monitor
 from streams.settings import Settings
+from streams.terms.plain import VOCABULARY_VERSION
 from streams.transport import Partition, Sink
 from streams.worker.app import Stage, run_worker
 from streams.worker.assessing import Assessing

@@ -14,7 +14,6 @@ import pytest
 
 from streams.assess.fingerprints import Fingerprints
 from streams.assess.sentences import sentences_of
-from streams.assess.terms import drug_term, event_term
 from streams.demo import DEFAULT_SEED, Year, generate_year
 from streams.demo.generator import NOTES, REPORTS
 from streams.demo.notes import MENTIONS
@@ -23,6 +22,7 @@ from streams.errors import InputError
 from streams.events import AdverseEvent, ClinicalNote, SourceMessage
 from streams.intake import parse, received_at_ms
 from streams.monitors import load_monitor
+from streams.terms.plain import drug_term, event_term
 
 NOW = 1_790_000_000_000
 DAY_MS = 86_400_000

@@ -14,7 +14,7 @@ MODULES = [
     "inference.calibration",
     "inference.decoding",
     "streams.assess.sentences",
-    "streams.assess.terms",
+    "streams.terms.plain",
     "training.data.sentence",
     "training.data.split",
     "training.export.calibrate",

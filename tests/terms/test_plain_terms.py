@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.assess.terms import MAX_CHARACTERS, drug_term, event_term
+from streams.terms.plain import MAX_CHARACTERS, drug_term, event_term
 
 
 @pytest.mark.parametrize(

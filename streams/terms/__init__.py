@@ -1,0 +1,1 @@
+"""Drug names to ingredients, event names to preferred terms."""
