@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCE", "Known", "Served", "agrees", "known_answer", "served"]
 
 SENTENCE = "Acute hepatitis developed two weeks after she started ketoconazole."
-TOLERANCE = 0.1  # of a logit: float16 on a GPU stays below it, other weights don't
+TOLERANCE = 0.1  # of a logit: float16 should stay below it, other weights don't
 TYPES = {name: ("INT64", rank) for name, rank in zip(INPUTS, (2, 2), strict=True)} | {
     name: ("FP32", rank) for name, rank in zip(OUTPUTS, (2, 3, 3, 3), strict=True)
 }
