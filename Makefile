@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench kafka triton notes teacher train lock schemas plot clean
+.PHONY: help install install-dev demo test lint format bench budget rules scale kafka triton notes teacher train lock schemas plot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,15 @@ format: .venv/.dev ## mend what ruff can mend
 
 bench: .venv/.dev ## throughput, latency and memory beside bare limits; writes bench/latest.json
 	$(BIN)/python -m bench
+
+budget: .venv/.dev ## false alarms where nothing is true, beside the budget; half an hour (needs ../shared/data)
+	$(BIN)/python -m bench.budget
+
+rules: .venv/.dev ## the alarm rule beside the usual ones on VAERS, and on permutations of it (needs ../shared/data)
+	$(BIN)/python -m bench.rules
+
+scale: .venv/.dev ## how long a bucket takes to close with 100,000 and a million pairs
+	$(BIN)/python -m bench.close
 
 kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
 	$(BIN)/python tools/kafka/kafka.py run --port 9092

@@ -1,0 +1,21 @@
+"""Sections of the pages under docs/results that a command writes again."""
+
+from __future__ import annotations
+
+from bench.rig import ROOT
+
+RESULTS = ROOT / "docs" / "results"
+
+
+def write_section(page: str, command: str, title: str, text: str) -> None:
+    """Put `text` under `title` into a page, in place of what `command` wrote before; at its end the first time."""
+    path = RESULTS / page
+    old = path.read_text() if path.exists() else ""
+    start, end = f"<!-- {command} -->\n", f"<!-- end of {command} -->\n"
+    section = f"{start}{title}\n\n```console\n{command}\n```\n\n{text.rstrip()}\n{end}"
+    before, found, rest = old.partition(start)
+    if found:
+        after = rest.partition(end)[2]
+        path.write_text(f"{before}{section}{after}")
+    else:
+        path.write_text(f"{old.rstrip()}\n\n{section}".lstrip())
