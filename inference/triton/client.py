@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,6 +80,7 @@ class TritonClassifier(GraphClassifier):
         self._thread = threading.Thread(target=self._loop.run_forever, name="triton", daemon=True)
         self._thread.start()
         self._watching: list[asyncio.Task[None]] = []
+        self._fault: BaseException | None = None
         self._endpoints: list[Endpoint] = []
         try:
             self._on_loop(self._open(addresses, model_name, tls or Tls()))
@@ -90,8 +92,17 @@ class TritonClassifier(GraphClassifier):
         for address in addresses:
             connection = Connection(address, model_name, tls)
             breaker = Breaker(time.monotonic, random.random)
-            self._endpoints.append(Endpoint(connection, breaker, self.artefact, lambda: self._known, self._seconds))
-        self._watching = [asyncio.create_task(endpoint.watch()) for endpoint in self._endpoints]
+            self._endpoints.append(Endpoint(connection, breaker, self.artefact, self._known, self._seconds))
+        for endpoint in self._endpoints:
+            watching = asyncio.create_task(endpoint.watch())
+            watching.add_done_callback(partial(self._watch_ended, endpoint))
+            self._watching.append(watching)
+
+    def _watch_ended(self, endpoint: Endpoint, watching: asyncio.Task[None]) -> None:
+        """A fault of ours: every caller gets it, none waits for ever for a server that nobody examines."""
+        if not watching.cancelled():
+            self._fault = watching.exception()
+            endpoint.examined.set()
 
     # ------------------------------------------------------------ from any thread
 
@@ -184,6 +195,8 @@ class TritonClassifier(GraphClassifier):
     async def _choose(self) -> Endpoint:
         """The least loaded server. Raises Unavailable or WrongModel if there is none, once all were examined."""
         while (found := least_loaded(self._endpoints)) is None:
+            if self._fault is not None:
+                raise self._fault
             new = [asyncio.ensure_future(e.examined.wait()) for e in self._endpoints if not e.examined.is_set()]
             if not new:
                 raise self._nobody()

@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from inference.triton.connection import Connection, Question
-from inference.triton.identity import HASH_PARAMETER, Known, agrees, known_answer
+from inference.triton.identity import Known, agrees, known_answer
 from inference.triton.repository import Repository
-from inference.triton.versions import Versions
+from inference.triton.versions import HASH_PARAMETER, Versions
 from streams.errors import ClassifierError, VigiliaError, WrongModel
 
 __all__ = ["Finding", "activate", "look", "roll_back"]

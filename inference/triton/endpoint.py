@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 import structlog
 
@@ -23,14 +22,14 @@ RECHECK_SECONDS = 30.0  # a server that is well is examined so often: its backen
 
 
 class Endpoint:
-    """One server. For one event loop. `known` gives the question whose answer is known; it is asked for once."""
+    """One server. For one event loop."""
 
     def __init__(
         self,
         connection: Connection,
         breaker: Breaker,
         artefact: Artefact,
-        known: Callable[[], Known],
+        known: Known,
         seconds: float,
     ) -> None:
         self._connection, self._breaker = connection, breaker
@@ -134,7 +133,9 @@ class Endpoint:
 
     async def _recheck(self) -> None:
         trouble = await self._trouble()
-        if trouble is not None and not isinstance(trouble, Overloaded):
+        if isinstance(trouble, Overloaded | DeadlineExceeded):
+            self._note(trouble)  # busy, perhaps, with what was asked of it
+        elif trouble is not None:
             self.trip(trouble)
 
     async def _trouble(self) -> VigiliaError | None:
@@ -153,9 +154,8 @@ class Endpoint:
 
     async def answers(self) -> None:
         """Ask the known question. Raises Unavailable if the answer is another, or as `Connection.infer`."""
-        known = self._known()
-        answer = await self._connection.infer(Question(known.question), self.version or "", self._seconds)
-        if not agrees(answer, known):
+        answer = await self._connection.infer(Question(self._known.question), self.version or "", self._seconds)
+        if not agrees(answer, self._known):
             raise wrong_answer(self.where)
 
     async def close(self) -> None:
