@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench budget rules scale kafka triton notes teacher train lock schemas plot clean
+.PHONY: help install install-dev demo test lint format bench budget rules scale faults gpu-check kafka triton notes teacher train lock schemas plot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,12 @@ kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 1
 
 triton: .venv/.product ## run a real tritonserver with the shipped model on 127.0.0.1:8001 until Ctrl+C (CPU, no Docker)
 	$(BIN)/python tools/triton/triton.py run --port 8001
+
+faults: .venv/.dev ## kill, freeze, flood and poison a real Triton under a stream, then audit; ten minutes
+	$(BIN)/python -m bench.triton_faults
+
+gpu-check: .venv/.dev ## the production container on a GPU beside float32 on this CPU (Docker, NVIDIA; docs/triton.md)
+	$(BIN)/python -m training.gpu_check
 
 train: .venv/.dev ## fit, export and measure the classifier, with the teacher if there is one (needs ../shared/data)
 	$(BIN)/python -m training $(if $(wildcard training/runs/teacher/recipe.json),--teacher training/runs/teacher --unlabelled 6000 --varied 0.5)

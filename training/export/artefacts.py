@@ -6,6 +6,7 @@ A run's vocabulary is taken as it is: a smaller one has to be chosen before trai
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from inference.artefact import FORMAT, MANIFEST, MODEL, TOKENIZER, Artefact, Man
 from inference.onnx import OnnxClassifier
 from training.data import SEED, Sentence
 from training.export.calibrate import UNCALIBRATED, Calibration, calibrate
+from training.export.dequantise import weights_of
 from training.export.graph import build
 from training.export.nodes import Precision
 from training.export.triton import state_manifest, write_configurations
@@ -76,6 +78,23 @@ def _written(folder: Path, manifest: Manifest) -> Artefact:
     (folder / MANIFEST).write_bytes(text)
     state_manifest(folder, file_hash(folder / MANIFEST))
     return load_artefact(folder)
+
+
+def rebuilt(artefact: Artefact, folder: Path, precision: Precision) -> Artefact:
+    """An int8 artefact's model in another precision, as an artefact of its own; its calibration is the int8 one's.
+
+    See `training.export.dequantise` for what it is.
+    """
+    weights, shape = weights_of(artefact.onnx)
+    (folder / MODEL).parent.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL).write_bytes(build(weights, shape, precision).SerializeToString(deterministic=True))
+    shutil.copyfile(artefact.tokenizer, folder / TOKENIZER)
+    manifest = artefact.manifest
+    warm_up = Tokenizer.from_file(str(artefact.tokenizer)).encode(WARM_UP).ids
+    write_configurations(folder, warm_up, manifest.length_step, manifest.max_length)
+    files = {name: file_hash(folder / name) for name in (MODEL, TOKENIZER)}
+    trained = manifest.trained | {"precision": precision, "rebuilt_from": artefact.model}
+    return _written(folder, msgspec.structs.replace(manifest, files=files, trained=trained, first_stage=None))
 
 
 def with_calibration(artefact: Artefact, calibration: Calibration) -> Artefact:

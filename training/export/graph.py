@@ -14,6 +14,7 @@ matrix is stored is one argument (`precision`):
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -204,6 +205,17 @@ class _Builder:
         scores = g.node("MatMul", [sides[0], turned], "pair.scores")
         g.node("Add", [scores, g.tensor("pair.bias", w["pair_bias"].astype(np.float32))], "pair")
 
+    def name(self) -> str:
+        """A name that other weights don't share.
+
+        Where TensorRT's engines are cached, onnxruntime tells them apart by names, not by weights
+        (microsoft/onnxruntime#6455): the new version of a model would get the engine of the old one.
+        """
+        digest = hashlib.sha256()
+        for tensor in self.graph.initializers:
+            digest.update(tensor.raw_data)
+        return f"adverse_event_{digest.hexdigest()[:12]}"
+
     def build(self) -> onnx.ModelProto:
         x, bias = self.embeddings(), self.attention_bias()
         for index in range(self.shape.layers):
@@ -219,7 +231,7 @@ class _Builder:
             helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "pieces", last])
             for n, last in (("drug", LABELS), ("effect", LABELS), ("pair", "pieces"))
         ]
-        graph = helper.make_graph(self.graph.nodes, "adverse_event", ids, outputs, self.graph.initializers)
+        graph = helper.make_graph(self.graph.nodes, self.name(), ids, outputs, self.graph.initializers)
         imports = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="vigilia")
         onnx.checker.check_model(model)
