@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from pathlib import Path
 
-import psutil
-
 from bench.latency import provisional
+from bench.page import commit, machine
 from bench.rig import ROOT, rig
 from bench.throughput import Throughput, coded, today, with_model
 from streams.commands.output import print_table
@@ -52,17 +50,6 @@ def row(name: str, found: Throughput) -> tuple[str, ...]:
     mib = found.peak_rss / 2**20
     figures = (f"{found.bare:,.0f}", f"{found.ratio:.2f}", f"{found.cpu_us:,.0f}", f"{mib:,.0f}")
     return (name, f"{found.worker:,.0f} {found.unit}", *figures)
-
-
-def machine() -> str:
-    """Cores and memory."""
-    return f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
-
-
-def commit() -> str:
-    """Short hash of the checkout."""
-    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
 
 
 main()

@@ -23,8 +23,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from bench import simulated
-from bench.__main__ import commit, machine
-from bench.page import write_section
+from bench.page import commit, machine, write_section
 from bench.throughput import today
 from bench.vaers import FOLDER, MONITOR, spooled
 from streams.assess.assessor import stratum_of

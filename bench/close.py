@@ -15,8 +15,7 @@ from statistics import median
 
 import psutil
 
-from bench.__main__ import commit, machine
-from bench.page import write_section
+from bench.page import commit, machine, write_section
 from bench.throughput import today
 from streams.alerts.closer import Closer
 from streams.detect.progress import SourceState, advance

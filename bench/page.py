@@ -1,6 +1,10 @@
-"""Sections of the pages under docs/results that a command writes again."""
+"""Sections of the pages under docs/results that a command writes again, and what each figure must say of its origin."""
 
 from __future__ import annotations
+
+import subprocess
+
+import psutil
 
 from bench.rig import ROOT
 
@@ -19,3 +23,14 @@ def write_section(page: str, command: str, title: str, text: str) -> None:
         path.write_text(f"{before}{section}{after}")
     else:
         path.write_text(f"{old.rstrip()}\n\n{section}".lstrip())
+
+
+def machine() -> str:
+    """Cores and memory."""
+    return f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def commit() -> str:
+    """Short hash of the checkout."""
+    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout.strip() or "unknown"

@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from bench.__main__ import commit, machine
 from bench.classical import RULES, Alert, Classical
-from bench.page import write_section
+from bench.page import commit, machine, write_section
 from bench.throughput import today
 from bench.vaers import MONITOR, PAIR, WINDOW, day, spooled
 from streams.budget.spool import read_buckets
