@@ -47,18 +47,20 @@ class Fixed:
 class Adaptive:
     """Vegas' rule on what latency shows, TCP's halving on what the server says.
 
-    Seconds a piece are averaged over a round of batches that began after the last change. The smallest average of the
-    last `window` seconds is the cost without a queue, so of `now` batches in flight `now * (1 - smallest / average)`
-    are waiting at the server (Brakmo and Peterson, TCP Vegas, 1995, with batches for bytes). Fewer than `FEW`: one
-    more in flight; more than `MANY`: one less. Rounds that did not use all of `now` raise nothing: they show what an
-    idle server costs. After each window a round at half the number looks for the cost without a queue anew, else one
-    that never goes away would become the measure.
+    Seconds a piece are averaged over a round of batches that began after the last change. The smallest average of this
+    window (`window` seconds, and `ROUNDS`) and the one before is the cost without a queue, so of `now` batches in
+    flight `now * (1 - smallest / average)` are waiting at the server (Brakmo and Peterson, TCP Vegas, 1995, with
+    batches for bytes). Fewer than `FEW`: one more in flight; more than `MANY`: one less. Rounds that did not use all of
+    `now` raise nothing: they show what an idle server costs. After each window a round at half the number looks for the
+    cost without a queue anew, else a queue that never goes away would become the measure.
 
-    A refusal halves the number, once for all batches that had begun before it.
+    A refusal halves the number, once for all batches that had begun before it, and for a window it stays below what
+    was refused.
     """
 
     FEW, MANY = 1.0, 2.0
     ROUND = 4  # batches at least: one alone is noise
+    ROUNDS = 16  # looks at half the number are not to cost a slow server much
 
     def __init__(self, most: int = 16, window: float = 15.0) -> None:
         if most < 1:
@@ -68,7 +70,9 @@ class Adaptive:
         self._window = window
         self._changed_at = float("-inf")  # batches that began earlier say nothing of `now`
         self._window_since: float | None = None
+        self._rounds = 0  # since then
         self._smallest, self._before = float("inf"), float("inf")  # in this window and in the one before
+        self._ceiling, self._ceiling_at = most, float("-inf")  # `now` goes no higher within a window of that time
         self._restore: int | None = None  # what `now` was before the present look at half of it
         self._begin_round()
 
@@ -94,12 +98,14 @@ class Adaptive:
         """See `Limit`."""
         if started >= self._changed_at:
             self._restore = None
+            self._ceiling, self._ceiling_at = self.now - 1, ended
             self._set(self.now // 2, ended)
 
     def _judge(self, ended: float) -> None:
         """A round is complete: compare its cost with the smallest."""
         cost = self._seconds / self._pieces
         self._smallest = min(self._smallest, cost)
+        self._rounds += 1
         waiting = self.now * (1 - min(self._smallest, self._before) / cost) if cost else 0.0
         if self._restore is not None:
             now, self._restore = self._restore, None
@@ -109,15 +115,17 @@ class Adaptive:
             now = self.now - 1
         else:
             now = self.now
-        if self._window_since is not None and ended - self._window_since >= self._window:
-            self._window_since = ended
+        since = self._window_since if self._window_since is not None else ended
+        if ended - since >= self._window and self._rounds >= self.ROUNDS:
+            self._window_since, self._rounds = ended, 0
             self._before, self._smallest = self._smallest, float("inf")
             if now > 1:
                 self._restore, now = now, now // 2
         self._set(now, ended)
 
     def _set(self, now: int, ended: float) -> None:
-        now = max(1, min(now, self.most))
+        most = self._ceiling if ended - self._ceiling_at < self._window else self.most
+        now = max(1, min(now, most))
         if now != self.now:
             self.now, self._changed_at = now, ended
         self._begin_round()
