@@ -139,13 +139,25 @@ class CaseFacts(Struct, frozen=True, gc=False, array_like=True):
     lots: tuple[Lot, ...] = ()
 
 
+class Fuzzy(Struct, frozen=True, gc=False, array_like=True):
+    """A term that a name was taken for because it looks like one that stands for it; `similarity` in percent.
+
+    `spelled`: a coded name as the message has it, or the words of a text, as plain terms have them.
+    """
+
+    term: str
+    spelled: str
+    similarity: int
+
+
 class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="assessment"):
     """What one source message contributes if it counts.
 
     Covers the source offsets `[lo, offset]`. `drugs` and `events` are sorted and distinct; `scores[i]` is the score of
     `events[i]` in the case as a whole. `pairs` is None when every drug goes with every event at that score (coded
     reports), else it lists the pairs. `fingerprints` are keyed hashes of the duplicate keys. `uncertain` names the
-    sentences that go to review, in order. `facts` is None in records of schema 1 and 2.
+    sentences that go to review, in order. `facts` is None in records of schema 1 and 2. `fuzzy`: terms among drugs and
+    events that were matched by likeness, since no vocabulary has the name (only where the monitor allows that).
     """
 
     topic: str
@@ -165,6 +177,7 @@ class Assessment(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="k
     retry_of: str | None = None
     uncertain: list[Uncertain] = []
     facts: CaseFacts | None = None
+    fuzzy: list[Fuzzy] = []
 
 
 class DeadLetter(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="dead_letter"):
@@ -222,7 +235,7 @@ class Table(Struct, frozen=True):
 
 
 class EvidenceCase(Struct, frozen=True, omit_defaults=True):
-    """One case of an alert, and where its message is."""
+    """One case of an alert, and where its message is. `fuzzy`: those of its terms that were matched by likeness."""
 
     case_id: str
     topic: str
@@ -240,6 +253,7 @@ class EvidenceCase(Struct, frozen=True, omit_defaults=True):
     completeness: float | None = None
     narrative: bool = False
     lots: tuple[str, ...] = ()
+    fuzzy: tuple[str, ...] = ()
 
 
 class Versions(Struct, frozen=True):
@@ -260,7 +274,8 @@ class Alert(Struct, frozen=True):
     """One revision of an alert. Revisions of an id are ordered by `rank(alert)`; readers ignore a lower one.
 
     `bucket` is the bucket whose close (or, while provisional, whose open content) made this revision; `decided` the one
-    up to which cases, table and statistic count: an earlier one after a follow-up, which changes no count. `raised_at`
+    up to which cases and table count: an earlier one after a follow-up, which changes no count. `statistic` and
+    `threshold` are those of the last alarm, which is earlier than `decided` where a late case came after it. `raised_at`
     is the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
     `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
     `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals. `windows` counts the pair's cases of the

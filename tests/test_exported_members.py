@@ -15,16 +15,19 @@ import streams
 from streams import errors
 
 PUBLIC = {
-    "streams.rates": ["WINDOWS", "Estimate", "PairRate", "Rate", "RateReader", "Rates"],
+    "streams.rates": ["Estimate", "PairRate", "Rate", "RateReader", "Rates", "WINDOWS"],
     "streams.reviews": ["History", "Review", "ReviewEntry", "Reviews"],
     "streams.subscribers": ["AlertFilter", "AlertStream"],
     "streams.monitors": [
         "AlarmSettings",
         "Evidence",
         "Monitor",
+        "Rules",
         "Source",
+        "TermSettings",
         "TextSettings",
         "Uncertain",
+        "VocabularySource",
         "load_monitor",
         "shipped_monitors",
     ],

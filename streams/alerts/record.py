@@ -60,6 +60,7 @@ def case_of(contribution: Contribution, micro: int, drug_span: str | None, event
         probability=micro / MICRO,
         late=contribution.late,
         span=Span(drug_span, event_span) if drug_span is not None and event_span is not None else None,
+        fuzzy=contribution.fuzzy,
         **_facts(contribution),
     )
 

@@ -35,6 +35,8 @@ from streams.events import (
 from streams.intake import Headers, parse_timed
 from streams.monitors import Monitor
 from streams.terms.plain import drug_term, event_term
+from streams.terms.translate import translated
+from streams.terms.vocabulary import Terms
 
 __all__ = ["MOST_BYTES", "RETRY_HEADER", "Assessor", "Draft", "Origin", "encoded", "stratum_of"]
 
@@ -68,15 +70,22 @@ def stratum_of(age_years: float | None, edges: Sequence[float]) -> int:
 class Draft:
     """An assessment that lacks what its text says. `products`: those that alone are asked about, if any."""
 
-    __slots__ = ("_assessment", "products", "text")
+    __slots__ = ("_assessment", "_terms", "products", "text")
 
-    def __init__(self, text: str, assessment: Assessment, products: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, text: str, assessment: Assessment, products: Sequence[str] | None = None, terms: Terms | None = None
+    ) -> None:
         self.text = text
         self.products = products
         self._assessment = assessment
+        self._terms = terms
 
     def record(self, reading: TextReading, model: str) -> Assessment:
         """The assessment with what `model` read. Of a pair that is also coded the larger score counts."""
+        combined = self._combined(reading, model)
+        return combined if self._terms is None else translated(combined, self._terms)
+
+    def _combined(self, reading: TextReading, model: str) -> Assessment:
         coded = self._assessment
         if not reading.pairs:
             return msgspec.structs.replace(coded, model=model, uncertain=reading.uncertain)
@@ -118,9 +127,10 @@ def _combined(
 
 
 class Assessor:
-    """Assesses messages by one monitor's settings. `key` is that of the fingerprints."""
+    """Assesses messages by one monitor's settings. `key` is that of the fingerprints, `terms` map names."""
 
-    def __init__(self, monitor: Monitor, key: bytes) -> None:
+    def __init__(self, monitor: Monitor, key: bytes, terms: Terms | None = None) -> None:
+        self._terms = terms or None
         self._fingerprints = Fingerprints(key)
         self._edges = monitor.strata_years
         self._most_bytes = monitor.max_message_bytes
@@ -157,10 +167,10 @@ class Assessor:
         )
         if self._reads_text:
             if not isinstance(message, AdverseEvent):
-                return Draft(message.text, assessment)
+                return Draft(message.text, assessment, terms=self._terms)
             if message.narrative is not None:
-                return Draft(message.narrative, assessment, drugs if self._narrated else None)
-        return assessment
+                return Draft(message.narrative, assessment, drugs if self._narrated else None, self._terms)
+        return assessment if self._terms is None else translated(assessment, self._terms)
 
     def _coded_terms(self, message: SourceMessage) -> tuple[list[str], list[str]]:
         if not self._coded_drugs or not isinstance(message, AdverseEvent):

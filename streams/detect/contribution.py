@@ -19,7 +19,8 @@ class Contribution(Struct, frozen=True, array_like=True, gc=False):
     `drugs` and `events` are sorted and distinct; `scores[i]` is the score of `events[i]` in the case as a whole, in
     micro. `pairs` is None when every drug goes with every event at that score (coded reports), else it lists the pairs
     with their own scores and the words they were read from. `late`: counted in a later bucket than its own. `model`:
-    the classifier that read the text, if one did. `facts`: what rules beside the signal ask of a case.
+    the classifier that read the text, if one did. `facts`: what rules beside the signal ask of a case. `fuzzy`: its
+    terms that were matched by likeness.
 
     The record is positional in Redis: fields are only ever added at the end, with a default.
     """
@@ -36,6 +37,7 @@ class Contribution(Struct, frozen=True, array_like=True, gc=False):
     late: bool = False
     model: str | None = None
     facts: CaseFacts | None = None
+    fuzzy: tuple[str, ...] = ()
 
 
 def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
@@ -55,6 +57,7 @@ def contribution_of(assessment: Assessment, *, late: bool) -> Contribution:
         late=late,
         model=assessment.model,
         facts=assessment.facts,
+        fuzzy=tuple(fuzzy.term for fuzzy in assessment.fuzzy),
     )
 
 

@@ -11,6 +11,7 @@ from streams.monitors.monitor import (
     shipped_monitors,
 )
 from streams.monitors.rules import Rules
+from streams.monitors.terms import TermSettings, VocabularySource
 
 __all__ = [
     "AlarmSettings",
@@ -18,8 +19,10 @@ __all__ = [
     "Monitor",
     "Rules",
     "Source",
+    "TermSettings",
     "TextSettings",
     "Uncertain",
+    "VocabularySource",
     "load_monitor",
     "shipped_monitors",
 ]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from streams.errors import ConfigurationError
 from streams.monitors.rules import Rules, read_rules
+from streams.monitors.terms import TermSettings, anchored
 
 Evidence = Literal["coded", "text", "both", "narrative"]
 Uncertain = Literal["count", "leave_out"]
@@ -77,6 +78,7 @@ class Monitor(_Frozen):
     max_message_bytes: Annotated[int, Field(ge=1)] = 1_000_000
     evidence_limit: Annotated[int, Field(ge=1)] = Field(200, description="Cases listed in one alert.")
     alarms: AlarmSettings = AlarmSettings()
+    terms: TermSettings = TermSettings()
     rules: Rules = Field(Rules(), description="In the file: a rules file beside it, or `standard`, the shipped one.")
     replay_of: str | None = Field(None, description="Set by a replay: the monitor whose name its alerts carry.")
 
@@ -142,7 +144,10 @@ class Monitor(_Frozen):
     @cached_property
     def settings_hash(self) -> str:
         """SHA-256 prefix over every setting that can change an alert: all but the names a replay takes."""
-        content = self.model_dump_json(exclude={"name", "replay_of", "source_prefix"})
+        places = {kind: {"__all__": {"path"}} for kind in ("drugs", "events")}
+        content = self.model_dump_json(
+            exclude={"name": True, "replay_of": True, "source_prefix": True, "terms": places}
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def on_broker(self, topic: str) -> str:
@@ -178,8 +183,10 @@ def load_monitor(source: str | Path, **overrides: object) -> Monitor:
     try:
         content = {**tomllib.loads(text), **overrides}
         if isinstance(rules := content.get("rules"), str):
-            shipped = resources.files("streams.monitors").joinpath("rule_files", f"{rules}.toml")
-            content["rules"] = read_rules(shipped if shipped.is_file() else folder.joinpath(rules))
+            ours = resources.files("streams.monitors").joinpath("rule_files", f"{rules}.toml")
+            content["rules"] = read_rules(ours if ours.is_file() else folder.joinpath(rules))
+        if isinstance(folder, Path):
+            content["terms"] = anchored(content.get("terms", {}), folder)
         return Monitor.model_validate(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"monitor {source}: not TOML: {error}") from None

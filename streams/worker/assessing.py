@@ -16,6 +16,7 @@ from streams.assess.stage import AssessStage
 from streams.errors import ClassifierError, ConfigurationError, Unavailable, WrongModel
 from streams.monitors import Monitor
 from streams.settings import Settings
+from streams.terms.translate import load_terms
 from streams.transport import BatchSource, Partition, Sink, extents
 
 __all__ = ["Assessing", "source_ends"]
@@ -72,7 +73,7 @@ class Assessing:
         )
         self._stage = AssessStage(
             monitor,
-            Assessor(monitor, settings.fingerprint_key.get_secret_value().encode()),
+            Assessor(monitor, settings.fingerprint_key.get_secret_value().encode(), load_terms(monitor)),
             sink,
             reader=self._batcher,
             model=classifier.model if classifier else None,

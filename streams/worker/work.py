@@ -11,7 +11,7 @@ from inference.first_stage import first_stage_of
 from streams.errors import ConfigurationError
 from streams.monitors import Monitor
 from streams.settings import Settings
-from streams.terms.plain import VOCABULARY_VERSION
+from streams.terms.translate import vocabulary_version
 from streams.transport import Partition, Sink
 from streams.worker.app import Stage, run_worker
 from streams.worker.assessing import Assessing
@@ -83,7 +83,7 @@ def detecting(
     detection = Detection(
         monitor,
         settings.redis_url.get_secret_value(),
-        vocabulary=VOCABULARY_VERSION,
+        vocabulary=vocabulary_version(monitor),
         until=None if until is None else {(names[topic], number): end for (topic, number), end in until.items()},
         end_ticks=end_ticks,
     )
