@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import time
+import urllib.request
 from pathlib import Path
+from types import ModuleType
 
 from tokenizers import Tokenizer
 
@@ -43,3 +48,41 @@ def test_tensorrt_is_made_ready_for_every_shape_that_is_sent() -> None:
     assert least == (1, manifest.length_step) * 2
     assert most[:2] == most[2:] == (64, -(-manifest.max_length // manifest.length_step) * manifest.length_step)
     assert all(low <= middle <= high for low, middle, high in zip(least, usual, most, strict=True))
+
+
+def test_a_real_server_reads_the_production_configuration_up_to_the_missing_gpu(
+    triton_tool: ModuleType, tmp_path: Path
+) -> None:
+    """It is refused for want of a GPU alone; with the instances on CPU the server reports every value of it."""
+    shutil.copytree(SHIPPED, tmp_path / "adverse_event")
+    path = tmp_path / "adverse_event" / "config.pbtxt"
+    text = path.read_text("utf-8")
+    server = triton_tool.Server(tmp_path, configuration="")
+    try:
+        server.start(ready=False)
+        deadline = time.monotonic() + 60
+        while (refused := re.search(r"E\d{4} .*adverse_event.*", server.log())) is None:
+            assert time.monotonic() < deadline, server.log()[-1000:]
+            time.sleep(0.1)
+        assert "GPU" in refused[0], refused[0]
+        assert "parsing" not in refused[0], refused[0]
+        path.write_text(text.replace("KIND_GPU", "KIND_CPU"), "utf-8")
+        server.restart()
+        with urllib.request.urlopen(f"http://{server.http}/v2/models/adverse_event/config", timeout=10) as answer:
+            reported = json.load(answer)
+    finally:
+        server.close()
+    (accelerator,) = reported["optimization"]["execution_accelerators"]["gpu_execution_accelerator"]
+    assert accelerator["name"] == "tensorrt"
+    assert accelerator["parameters"] == dict(
+        re.findall(r'^ +parameters \{ key: "(\w+)" value: "([^"]+)" \}', text, re.M)
+    )
+    assert accelerator["parameters"]["precision_mode"] == "FP16"
+    policy = reported["dynamic_batching"]["default_queue_policy"]
+    assert (policy["timeout_action"], policy["max_queue_size"], policy["allow_timeout_override"]) == (
+        "REJECT",
+        256,
+        True,
+    )
+    assert reported["parameters"]["vigilia.1"]["string_value"] == file_hash(SHIPPED / MANIFEST)
+    assert reported["version_policy"] == {"specific": {"versions": [1]}}
