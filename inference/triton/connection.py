@@ -1,11 +1,12 @@
 """One long-lived client of one Triton server: our batches in, the graph's outputs or our errors out.
 
-One client for the life of the process: pools of clients leaked memory in tritonclient's history. gRPC reconnects by
-itself; it is told to do so within a second, and to notice within seconds that nobody is behind a connection any more.
+One client as long as anything comes back on its connection: pools of clients leaked memory in tritonclient's history.
+gRPC reconnects by itself, and is told to do so within a second.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,12 +18,11 @@ from tritonclient.utils import InferenceServerException
 
 from inference.graph import INPUTS, OUTPUTS, Batch, Outputs
 from inference.triton.failures import failure_of
-from streams.errors import ConfigurationError, PoisonInput, WrongModel
+from streams.errors import ConfigurationError, PoisonInput, Unavailable, WrongModel
 
 __all__ = ["Address", "Connection", "Question", "Tls", "address_of"]
 
 SECURE, PLAIN = "grpcs", "grpc"
-ALIVE_SECONDS, ANSWER_SECONDS = 5, 2  # a connection with calls that is silent so long is asked; then given up
 MICROSECONDS = 1_000_000
 Answer = TypeVar("Answer")
 
@@ -84,30 +84,39 @@ class Connection:
 
     def __init__(self, address: Address, model: str, tls: Tls) -> None:
         self.where = str(address)
-        self._model = model
+        self._address, self._model, self._tls = address, model, tls
         self._outputs = [InferRequestedOutput(name) for name in OUTPUTS]
+        self._client = self._connected()
+
+    def _connected(self) -> InferenceServerClient:
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
-            ("grpc.keepalive_time_ms", ALIVE_SECONDS * 1000),
-            ("grpc.keepalive_timeout_ms", ANSWER_SECONDS * 1000),
-            ("grpc.keepalive_permit_without_calls", 0),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1000),
             ("grpc.max_reconnect_backoff_ms", 1000),
-            ("grpc.use_local_subchannel_pool", 1),  # two workers of one process share no connection
+            ("grpc.use_local_subchannel_pool", 1),  # a renewed client must not get the old one's connection
         ]
         try:
-            self._client = InferenceServerClient(
-                address.host,
-                ssl=address.secure,
-                root_certificates=_path(tls.ca),
-                private_key=_path(tls.key),
-                certificate_chain=_path(tls.certificate),
+            return InferenceServerClient(
+                self._address.host,
+                ssl=self._address.secure,
+                root_certificates=_path(self._tls.ca),
+                private_key=_path(self._tls.key),
+                certificate_chain=_path(self._tls.certificate),
                 channel_args=options,
             )
         except OSError as error:
             raise ConfigurationError(f"TLS of {self.where}: {error.filename}: {error.strerror}") from error
+
+    async def renew(self) -> None:
+        """Take a new client; calls under way raise Unavailable. Raises ConfigurationError.
+
+        For a connection on which nothing comes back. Its other end may be gone without a word, and to TCP and gRPC it
+        looks well for a quarter of an hour, though a server may answer at that address again.
+        """
+        old, self._client = self._client, self._connected()
+        await old.close()
 
     async def infer(self, question: Question, version: str, seconds: float) -> Outputs:
         """The graph's outputs. `seconds` bind client and server alike: nothing is computed that nobody waits for.
@@ -155,6 +164,11 @@ class Connection:
             return await call
         except InferenceServerException as error:
             raise failure_of(error, self.where) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Unavailable(f"{self.where}: the connection was given up") from None
 
     def _outputs_of(self, result: Any, question: Question) -> Outputs:
         rows, length = question.batch.ids.shape

@@ -119,6 +119,8 @@ class Endpoint:
                 await self._probe()
 
     async def _probe(self) -> None:
+        if isinstance(self.trouble, DeadlineExceeded):
+            await self._connection.renew()
         trouble = await self._trouble()
         self._breaker.probed(trouble is None)
         if trouble is None:
