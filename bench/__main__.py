@@ -1,4 +1,4 @@
-"""`python -m bench` (`make bench`): one table, and bench/latest.json for programs. Takes about three minutes."""
+"""`python -m bench` (`make bench`): one table, and bench/latest.json for programs. Takes about six minutes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from bench import batching
 from bench.latency import provisional
 from bench.page import commit, machine
 from bench.rig import ROOT, rig
@@ -16,18 +17,21 @@ LATEST = ROOT / "bench" / "latest.json"
 
 
 def main() -> None:
+    batching.make_server_ready()
     with tempfile.TemporaryDirectory(prefix="vigilia-bench-") as folder, rig(Path(folder)) as services:
         without = coded(services)
         model = with_model(services)
         late = provisional(services, without.worker / 2)
+    batches = batching.table()
     peak = max(without.peak_rss, model.peak_rss, late.peak_rss) / 2**20
     rows = [row("coded reports, no model", without), row("notes, with the model", model)]
     columns = ("end to end", ">worker", ">bare limit", ">ratio", ">CPU us each", ">peak MiB")
     print_table(columns, rows, title=f"{machine()}, {today()}, commit {commit()}")
     print(
         f"\nproduce to provisional alert at {late.rate:,.0f} messages/s: p50 {late.p50_ms:,.0f} ms, "
-        f"p99 {late.p99_ms:,.0f} ms, most {late.most_ms:,.0f} ms, {late.alerts} alerts, {late.missing} missing"
+        f"p99 {late.p99_ms:,.0f} ms, most {late.most_ms:,.0f} ms, {late.alerts} alerts, {late.missing} missing\n"
     )
+    batching.show(batches)
     figures = {
         "with_model_ratio": round(model.ratio, 4),
         "with_model_sentences_per_s": round(model.worker, 1),
@@ -38,6 +42,7 @@ def main() -> None:
         "provisional_p99_ms": round(late.p99_ms, 1),
         "provisional_missing": late.missing,
         "peak_rss_mib": round(peak, 1),
+        **batching.figures(batches),
         "machine": machine(),
         "commit": commit(),
         "date": today(),

@@ -167,6 +167,15 @@ def vaers(sentences: int = SENTENCES, data: Path = DATA) -> list[list[str]]:
     return texts
 
 
+def make_server_ready() -> None:
+    """Make the server's environment if it is not there. Raises SystemExit where it can't be had."""
+    tool = load_tool("triton")
+    try:
+        tool.environment()
+    except tool.Missing as error:
+        raise SystemExit(f"no Triton: {error}") from error
+
+
 @contextmanager
 def triton() -> Iterator[TritonClassifier]:
     """The client, on a server that serves the shipped model with `configs/cpu.pbtxt`."""
@@ -243,6 +252,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m bench.batching", description=__doc__)
     options.add_argument("--quick", action="store_true", help="one round, short: to see that it runs")
     quick = options.parse_args().quick
+    make_server_ready()
     found = table(1, 5.0, 600) if quick else table()
     show(found)
     print(figures(found))
