@@ -75,9 +75,9 @@ decode_cutover = msgspec.json.Decoder(Record).decode
 
 
 class Step(NamedTuple):
-    """`monitor` reports from `bucket` on, until further notice."""
+    """`monitor` reports from `bucket` on (None: from the beginning), until further notice."""
 
-    bucket: int
+    bucket: int | None
     monitor: str
 
 
@@ -96,11 +96,13 @@ class Route(NamedTuple):
         """
         if self.pending is not None and bucket >= self.pending.bucket:
             return None
-        return self.before(bucket)
+        reached = (step for step in reversed(self.steps) if step.bucket is None or step.bucket <= bucket)
+        return next(reached, Step(None, self.stream)).monitor
 
-    def before(self, bucket: int) -> str:
-        """Who reports the bucket if what is pending comes to nothing."""
-        return next((step.monitor for step in reversed(self.steps) if step.bucket <= bucket), self.stream)
+    @property
+    def last(self) -> Step:
+        """Who reports now, but for what is pending."""
+        return self.steps[-1] if self.steps else Step(None, self.stream)
 
     def owns(self, alert: Alert) -> bool:
         """Whether the stream reports this revision."""

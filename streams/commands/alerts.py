@@ -36,6 +36,7 @@ RANKED = (">rank", *TERMS, "kind", "status", "review", "drug", "event", ">cases"
 @click.option("--level", type=click.Choice(["early", "strong", "rule"]), help="Only this level.")
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only this state; may be repeated.")
 @click.option("--monitor", metavar="NAME", help="Only alerts of the monitor of this name.")
+@click.option("--stream", "stream_name", metavar="NAME", help="Only this alert stream, whichever monitor reports it.")
 @click.option("--rank", is_flag=True, help="In order of rank, with the terms of each score.")
 @click.option("--all", "everything", is_flag=True, help="With what was refuted or closed and has hardly grown since.")
 @click.option("--skip-unreadable", is_flag=True, help="Log records that are no alerts instead of stopping at them.")
@@ -50,6 +51,7 @@ def command(
     level: str | None,
     states: tuple[str, ...],
     monitor: str | None,
+    stream_name: str | None,
     rank: bool,
     everything: bool,
     skip_unreadable: bool,
@@ -82,6 +84,7 @@ def command(
         level=level,  # type: ignore[arg-type]
         state=states or None,
         monitor=monitor,
+        stream=stream_name,
         unreadable="skip" if skip_unreadable else "raise",
     )
     found = _reviewed(settings, stream, follow=follow, kind=kind, everything=everything)

@@ -12,9 +12,10 @@ from typing import Literal, Self, TypeVar
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.errors import NotAuthorised, SchemaMismatch, VigiliaError
-from streams.events import Alert, Level
+from streams.errors import BrokerUnavailable, NotAuthorised, SchemaMismatch, VigiliaError
+from streams.events import Alert, Level, rank
 from streams.settings import Settings
+from streams.subscribers.following import Following
 from streams.subscribers.partition import Partition
 from streams.subscribers.reading import PARTITION_EOF, REBALANCED, REQUEST_SECONDS, fetch, new_consumer
 from streams.subscribers.revisions import AlertFilter
@@ -24,6 +25,7 @@ __all__ = ["AlertStream"]
 
 POLL_SECONDS = 0.25  # how long a stream that is closed may wait for its last fetch
 BATCH = 500
+SETTLED = -1  # in the place of an offset: all that another route has made ours was handed out
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,9 @@ class AlertStream:
     alert counts as taken when the next one is asked for, so one that was being handled when the process died comes
     again. To leave the loop with the last alert taken, call `commit()` first. Without a group, or for a new one,
     `from_start` says whether the alerts that are there come first or only what is published from now on.
+
+    With `stream` only the alerts of that stream come: those of the monitor that reports a bucket, whichever has been
+    promoted to do so, each pair under the id it has in the stream. `monitor` of an alert says who reported it.
 
     `follow=False` ends at the end offsets found at the start and gives the newest revision of each alert, in order of
     (bucket, id); a group's position moves when all have been taken.
@@ -67,6 +72,7 @@ class AlertStream:
         level: Level | None = None,
         state: str | Collection[str] | None = None,
         monitor: str | None = None,
+        stream: str | None = None,
         unreadable: Literal["raise", "skip"] = "raise",
     ) -> None:
         states = None if state is None else frozenset([state] if isinstance(state, str) else state)
@@ -84,6 +90,8 @@ class AlertStream:
         self._failure: VigiliaError | None = None
         self._newest: deque[Alert] | None = None
         self._rebalanced = False
+        self._fetched: list[Message] = []  # that wait until the route can be looked up
+        self._following = None if stream is None else Following(settings, stream)
         self._thread = ThreadPoolExecutor(1, "alerts")
         self._consumer = new_consumer(
             settings,
@@ -144,7 +152,9 @@ class AlertStream:
     def _take(self) -> None:
         if self._handed is not None:
             partition, offset = self._handed
-            partition.taken = offset + 1
+            partition.taken = max(partition.taken, offset + 1)
+            if offset == SETTLED:
+                partition.version = partition.target
             self._handed = None
 
     async def _batch(self) -> list[Message]:
@@ -171,9 +181,12 @@ class AlertStream:
                 partition.done = True
                 if message.offset() >= partition.end:
                     continue
+            waiting = not partition.is_settled
             alert = self._newer(partition, message)
-            if message.offset() >= partition.start:
+            if alert is not None or message.offset() >= partition.start:
                 self._buffer.append((partition, message.offset(), alert))
+            if waiting and partition.is_settled:
+                self._buffer.append((partition, SETTLED, None))
 
     def _heed(self, error: KafkaError, partition: Partition) -> None:
         if error.code() == PARTITION_EOF:
@@ -205,13 +218,13 @@ class AlertStream:
             if isinstance(entry[2], SchemaMismatch):
                 self._buffer.remove(entry)
                 raise entry[2]
-        newest = [
-            alert
-            for partition, offset, alert in self._buffer
-            if isinstance(alert, Alert) and partition.revisions.is_newest(alert, offset)
-        ]
+        newest: dict[str, Alert] = {}
+        for partition, offset, alert in self._buffer:
+            if isinstance(alert, Alert) and (self._following or partition.revisions.is_newest(alert, offset)):
+                known = newest.get(alert.id)
+                newest[alert.id] = alert if known is None or rank(alert) >= rank(known) else known
         self._buffer.clear()
-        return sorted(newest, key=lambda alert: (alert.bucket, alert.id))
+        return sorted(newest.values(), key=lambda alert: (alert.bucket, alert.id))
 
     # -------------------------------------------------------------- in the consumer's thread
 
@@ -232,6 +245,8 @@ class AlertStream:
             raise self._failure or transport_error(error, f"Kafka at {self._settings.bootstrap_servers}") from None
         if metadata.error is not None:
             raise transport_error(metadata.error, f"topic {self._topic}")
+        if self._following is not None:
+            self._following.open()
         if self._group is not None and self._follow:
             self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         else:
@@ -240,14 +255,15 @@ class AlertStream:
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         """Read from the beginning; what lies before the position only tells which revisions are known."""
         try:
-            committed = {tp.partition: -1 for tp in assigned}
-            if self._group is not None:
-                committed = {tp.partition: tp.offset for tp in consumer.committed(assigned, timeout=REQUEST_SECONDS)}
-            for tp in assigned:
+            found = assigned if self._group is None else consumer.committed(assigned, timeout=REQUEST_SECONDS)
+            for tp in found:
                 low, high = consumer.get_watermark_offsets(tp, timeout=REQUEST_SECONDS)
-                position = committed[tp.partition]
+                position = -1 if self._group is None else tp.offset
                 start = position if position >= 0 else (low if self._from_start else high)
-                self._partitions[tp.partition] = Partition(tp.partition, start, high, start, position, done=low == high)
+                partition = Partition(tp.partition, start, high, start, position, low == high, empty=low == high)
+                if self._following is not None:
+                    self._following.enter(partition, tp.metadata if position > 0 else None)
+                self._partitions[tp.partition] = partition
         except KafkaException as error:
             self._failure = transport_error(error, f"topic {self._topic}")
             return
@@ -260,10 +276,14 @@ class AlertStream:
             self._partitions.pop(tp.partition, None)
 
     def _consume(self) -> list[Message]:
-        messages = fetch(self._consumer, BATCH, POLL_SECONDS)
+        messages = self._fetched = self._fetched or fetch(self._consumer, BATCH, POLL_SECONDS)
         if self._failure is not None:
             raise self._failure
-        if self._rebalanced:  # some of them may have been fetched for the assignment before: begin anew
+        rerouted = self._is_rerouted(fetched=bool(messages))
+        if rerouted is None:
+            return []
+        self._fetched = []
+        if rerouted or self._rebalanced:  # some may have been fetched for the assignment before: begin anew
             self._rebalanced = False
             self._consumer.assign(
                 [TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in self._partitions]
@@ -271,11 +291,26 @@ class AlertStream:
             return []
         return messages
 
+    def _is_rerouted(self, *, fetched: bool) -> bool | None:
+        """Whether promotions have changed what is ours; None if that can't be told now."""
+        if self._following is None:
+            return False
+        try:
+            changed = self._following.has_changed(fetched=fetched)
+        except BrokerUnavailable:
+            if not self._follow:
+                raise
+            return None
+        if changed:
+            route, version = self._following.route, self._following.version
+            self._partitions = {number: p.anew(route, version) for number, p in self._partitions.items()}
+        return changed
+
     def _commit_taken(self) -> None:
-        moved = [p for p in list(self._partitions.values()) if p.taken > max(p.committed, 0)]
+        moved = [p for p in list(self._partitions.values()) if p.is_ahead]
         if not moved:
             return
-        offsets = [TopicPartition(self._topic, p.number, p.taken) for p in moved]
+        offsets = [TopicPartition(self._topic, p.number, p.taken, p.metadata) for p in moved]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
@@ -283,8 +318,10 @@ class AlertStream:
                 return
             raise transport_error(error, f"group {self._group}") from None
         for partition, offset in zip(moved, offsets, strict=True):
-            partition.committed = offset.offset
+            partition.committed, partition.told = offset.offset, partition.version
 
     async def _close(self) -> None:
         await self._run(self._consumer.close)
+        if self._following is not None:
+            await self._run(self._following.close)
         self._thread.shutdown()

@@ -11,7 +11,7 @@ from streams.settings import Settings
 from streams.subscribers.reading import REQUEST_SECONDS, fetch, new_consumer
 from streams.transport.failures import transport_error
 
-__all__ = ["CutoverLog", "find_fork"]
+__all__ = ["CutoverLog", "find_fork", "read_cutovers"]
 
 POLLS = 60  # of half a second, without a record that is there
 
@@ -85,12 +85,17 @@ class CutoverLog:
         return record
 
 
-def find_fork(settings: Settings, monitor: str) -> Forked | None:
-    """The newest record of how `monitor` was forked; None if it was not. Raises what CutoverLog raises."""
+def read_cutovers(settings: Settings) -> list[Record]:
+    """All records that are there now. Raises what CutoverLog raises."""
     log = CutoverLog(settings)
     try:
         log.refresh()
-        forks = [record for record in log.records if isinstance(record, Forked) and record.monitor == monitor]
+        return log.records
     finally:
         log.close()
+
+
+def find_fork(settings: Settings, monitor: str) -> Forked | None:
+    """The newest record of how `monitor` was forked; None if it was not. Raises what CutoverLog raises."""
+    forks = [r for r in read_cutovers(settings) if isinstance(r, Forked) and r.monitor == monitor]
     return forks[-1] if forks else None

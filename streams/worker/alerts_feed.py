@@ -75,7 +75,9 @@ class AlertsFeed:
     def _is_ours(self, message: Message) -> bool:
         """Whether the record is an alert of this monitor. What is no alert at all is somebody else's mistake."""
         try:
-            return decode_alert(message.value()).monitor == self._monitor
+            alert = decode_alert(message.value())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.warning("no_alert", topic=self._topic, partition=message.partition(), offset=message.offset())
             return False
+        is_copy = message.key() != alert.id.encode()  # that a promotion made of what it must not lose
+        return alert.monitor == self._monitor and not is_copy
