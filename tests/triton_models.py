@@ -8,6 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
 from inference.artefact import MANIFEST, MODEL, TOKENIZER, Artefact, file_hash, load_artefact, shipped_folder
 
 POISON = "zzpoisonzz"  # a word whose piece is outside the vocabulary of the graph, in the copy that `poisoned` makes
@@ -41,14 +45,9 @@ def poisoned(folder: Path) -> Artefact:
 
 def with_other_weights(folder: Path) -> None:
     """Make the graph of a served model answer otherwise: every sentence's logit is 3 too high."""
-    import onnx
-    from onnx import helper, numpy_helper
-
     graph = onnx.load(str(folder / MODEL))
     last = next(node for node in graph.graph.node if "sentence" in node.output)
     last.output[0] = "sentence_before"
-    import numpy as np
-
     graph.graph.initializer.append(numpy_helper.from_array(np.float32([3.0]), "three"))
     graph.graph.node.append(helper.make_node("Add", ["sentence_before", "three"], ["sentence"]))
     (folder / MODEL).unlink()

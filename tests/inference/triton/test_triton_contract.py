@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.artefact import Artefact
+from inference.artefact import MODEL, Artefact
 from inference.classifier import Classifier, Remote
 from inference.graph import GraphClassifier
 from inference.onnx import OnnxClassifier
@@ -100,6 +101,12 @@ def test_closed_it_is_unavailable(artefact: Artefact, triton_server: Any, connec
 HASH = re.compile(r'(key: "vigilia\.1" value: \{ string_value: )"\w*"')
 
 
+def with_another_version(text: str) -> str:
+    """A configuration that serves a version 2 of another artefact beside ours."""
+    text = text.replace("versions: [ 1 ]", "versions: [ 1, 2 ]")
+    return text + 'parameters { key: "vigilia.2" value: { string_value: "' + "1" * 64 + '" } }\n'
+
+
 @pytest.fixture(scope="module")
 def poison(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return poisoned(tmp_path_factory.mktemp("poisoned") / "adverse_event")
@@ -119,6 +126,9 @@ def variants(triton_tool: ModuleType, tmp_path_factory: pytest.TempPathFactory, 
     serve_as(repository, "no_pairs", lambda text: re.sub(r',\s*\{ name: "pair"[^}]*\}', "", text))
     with_other_weights(serve_as(repository, "other_weights"))
     serve_as(repository, "poisoned", artefact=poison.folder)
+    later = serve_as(repository, "with_a_later_version", with_another_version)
+    (later / "2").mkdir()
+    shutil.copy2(repository / "other_weights" / MODEL, later / "2" / "model.onnx")
     with triton_tool.Server(models=repository) as server:
         yield server.grpc
 
@@ -142,6 +152,14 @@ def test_another_model_is_refused_before_the_first_reading(
         remote.classify(["Severe rash after amoxicillin."])
     with pytest.raises(error, match=why):
         remote.check()
+
+
+def test_of_several_versions_the_one_with_our_hash_is_asked_though_there_is_a_later_one(
+    variants: str, connect: Connect, in_process: OnnxClassifier
+) -> None:
+    remote = connect(variants, model_name="with_a_later_version")
+    assert remote.classify(SENTENCES[:2]) == in_process.classify(SENTENCES[:2])
+    assert [server["version"] for server in remote.servers().values()] == ["1"]
 
 
 def test_something_that_is_no_triton_is_unavailable(kafka: str, connect: Connect) -> None:
