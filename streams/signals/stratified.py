@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from streams.signals.expected import expected_within_strata
 from streams.signals.information import ic_gamma
-from streams.signals.tables import UNDEFINED, Z95, Interval
+from streams.signals.tables import MAX_WIDTH, UNDEFINED, Z95, Interval
 
 __all__ = ["Strata", "ic_stratified", "mantel_haenszel_prr", "mantel_haenszel_ror", "mantel_haenszel_test", "strata_of"]
 
 Floats = NDArray[np.float64]
+
+_LEAST = 1e-100  # instead of an empty stratum's 0, which adds 0 to every sum then: its square is a number too
 
 
 class Strata(NamedTuple):
@@ -83,7 +85,7 @@ def mantel_haenszel_ror(strata: Strata) -> Interval:
     [5.2174, 1.1976, 22.7292]
     """
     a, b, c, d = strata
-    total = np.maximum(strata.cases, 1e-300)  # an empty stratum adds 0 to everything
+    total = np.maximum(strata.cases, _LEAST)
     r, s = a * d / total, b * c / total
     p, q = (a + d) / total, (b + c) / total
     sum_r, sum_s = float(r.sum()), float(s.sum())
@@ -109,7 +111,7 @@ def mantel_haenszel_prr(strata: Strata) -> Interval:
     [3.1241, 1.2076, 8.0822]
     """
     a, b, c, d = strata
-    total = np.maximum(strata.cases, 1e-300)
+    total = np.maximum(strata.cases, _LEAST)
     drug, other, event = a + b, c + d, a + c
     upper, lower = float((a * other / total).sum()), float((c * drug / total).sum())
     if lower == 0:
@@ -122,7 +124,7 @@ def mantel_haenszel_prr(strata: Strata) -> Interval:
 
 def _interval(ratio: float, variance: float) -> Interval:
     width = Z95 * math.sqrt(max(variance, 0.0))
-    return Interval(ratio, ratio * math.exp(-width), ratio * math.exp(width))
+    return Interval(ratio, ratio * math.exp(-width), ratio * math.exp(width) if width < MAX_WIDTH else None)
 
 
 def mantel_haenszel_test(strata: Strata, *, corrected: bool = True) -> float | None:
