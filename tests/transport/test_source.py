@@ -212,6 +212,38 @@ def test_a_held_partition_brings_nothing_until_it_is_released(kafka_log: Any, un
     assert offsets(read(kafka_log, topic, unique("g"), work)) == [5, 6, 7, 8, 9]
 
 
+def test_a_paused_source_takes_nothing_stays_a_member_and_reads_on_from_where_it_was(
+    kafka_log: Any, unique: Callable[[str], str]
+) -> None:
+    """Those partitions too that are assigned during the pause. The pause outlasts the session."""
+    topic = kafka_log.create(unique("pause"), 2)
+    kafka_log.write(topic, values(5), 0)
+    kafka_log.write(topic, values(5), 1)
+
+    async def work(source: BatchSource) -> list[Batch]:
+        source.pause()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(source.get(), 2 * SESSION_MS / 1000)
+        assert source.paused
+        source.resume()
+        first = await until_end(source, 2)
+        source.pause()
+        await asyncio.sleep(0.5)
+        ours = source.assigned
+        await asyncio.to_thread(kafka_log.write, topic, values(5, 5))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(source.get(), 2 * SESSION_MS / 1000)
+        assert source.assigned == ours
+        assert len(ours) == 2
+        source.resume()
+        again = await until_end(source)
+        assert {batch.epoch for batch in again} == {0}
+        return first + again
+
+    batches = read(kafka_log, topic, unique("g"), work)
+    assert sorted(offsets([batch for batch in batches if batch.partition == 0])) == list(range(10))
+
+
 # ---------------------------------------------------------------- rebalances
 
 
