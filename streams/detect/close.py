@@ -23,13 +23,11 @@ from streams.detect.memory import Memory, decode_memory, encode_memory
 from streams.detect.prior import fit_prior
 from streams.detect.reference import ReferenceView, ReferenceWindow
 from streams.detect.shares import Blocks, factors, grown
-from streams.detect.step import bucket_cases, bucket_margins, drug_score, fires, stepped
+from streams.detect.step import BucketInputs, bucket_cases, drug_score, fires, stepped
 from streams.detect.totals import BucketTotals
 from streams.errors import StateConflict, TooManyPairs
-from streams.signals.early import Floats, expected_cases, reference_rates
 from streams.signals.gps import Prior
 from streams.signals.rule import AlarmRule
-from streams.signals.strong import BucketMargins
 
 __all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
 
@@ -92,6 +90,7 @@ class Detector:
         self.rule = rule
         self.memory = memory
         self.window = window
+        self.recent = window.tail(rule.concurrent)
         self.drugs: list[str] = list(drugs)
         self._index = {drug: i for i, drug in enumerate(self.drugs)}
         self._states: dict[str, DrugState] = {}
@@ -177,42 +176,34 @@ class Detector:
         if absent:
             raise StateConflict(f"the states of {len(absent)} drugs have not been loaded")
         view = self.window.view(totals)
-        rates = reference_rates(event_micro=view.scores, cases=view.cases, rule=self.rule)
+        inputs = BucketInputs.of(view, self.recent.view(totals), self.rule)
         new_drugs = tuple(sorted(totals.drugs.keys() - self._index.keys()))
         index = {**self._index, **{drug: len(self.drugs) + i for i, drug in enumerate(new_drugs)}}
         blocks = self.memory.blocks
         if self.rule.open_vocabulary:
             blocks = grown(blocks, len(index), view.size, self.rule.pairs)
-        margins = bucket_margins(view, self.rule)
         states, firing = {}, []
         for drug in touched:
-            states[drug], found = self._step(drug, view, margins, rates, blocks, index)
+            states[drug], found = self._step(drug, inputs, blocks, index)
             firing += found
         return Evaluation(bucket, totals, view, states, firing, new_drugs, blocks)
 
     def _step(
         self,
         drug: str,
-        view: ReferenceView,
-        margins: BucketMargins,
-        rates: Floats,
+        inputs: BucketInputs,
         blocks: Blocks,
         index: Mapping[str, int],
     ) -> tuple[DrugState, list[Firing]]:
-        rule = self.rule
-        if rule.exclude_own:
-            own = view.drug_scores(drug)
-            rates = reference_rates(
-                event_micro=np.maximum(view.scores - own, 0), cases=view.cases - view.drug_cases(drug), rule=rule
-            )
+        rule, view = self.rule, inputs.view
         score, cases = drug_score(view, drug), bucket_cases(view, drug, rule.strata)
         state, past = stepped(
             self._states.get(drug),
             bucket=view.bucket,
             score=score,
             cases=cases,
-            expected=expected_cases(drug_cases=cases, rates=rates),
-            margins=margins,
+            expected=inputs.expected(drug, cases, rule),
+            margins=inputs.margins,
             closed=self.memory.monitored,
             monitored=self.is_monitored(view.bucket),
             rule=rule,
@@ -295,6 +286,7 @@ class Detector:
     def advance(self, delta: CloseDelta) -> None:
         """Take over a delta that the store has committed, so that the next close needs no reload."""
         self.window.advance(delta.totals, delta.totals_blob)
+        self.recent.advance(delta.totals, delta.totals_blob)
         self._states.update(delta.states)
         for drug in delta.new_drugs:
             self._index[drug] = len(self.drugs)

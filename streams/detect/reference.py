@@ -59,6 +59,14 @@ class ReferenceWindow:
         other._decoded = dict(self._decoded)  # noqa: SLF001
         return other
 
+    def tail(self, width: int) -> ReferenceWindow:
+        """A window of its own over the newest of these buckets, with the same vocabulary."""
+        other = ReferenceWindow(width=width, strata=self.strata, events=self.events)
+        for number, blob in self._buckets:
+            if self.last is not None and number > self.last - width:
+                other.advance(BucketTotals.decode(blob), blob)
+        return other
+
     @property
     def scores(self) -> Counts:
         """m in micro, shape (strata, events)."""

@@ -27,6 +27,7 @@ def rule_of(monitor: Monitor) -> AlarmRule:
         snapshot=buckets(91),
         recent=buckets(182),
         past=buckets(365),
+        concurrent=buckets(30),
         bystander=buckets(365),
         bucket_ms=monitor.bucket_ms,
         coded=not monitor.reads_text,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,18 +14,53 @@ from streams.signals.early import (
     Counts,
     Floats,
     OwnPast,
+    expected_cases,
     lower_bound,
     mixed,
     own_past,
+    reference_rates,
+    surge,
     updated,
 )
 from streams.signals.rounding import round_state
 from streams.signals.rule import AlarmRule
 from streams.signals.strong import BucketMargins, grown, margins, weighted
 
-__all__ = ["bucket_cases", "bucket_margins", "drug_score", "fires", "stepped"]
+__all__ = ["BucketInputs", "bucket_cases", "drug_score", "fires", "stepped"]
 
 DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, eq=False)
+class BucketInputs:
+    """What the steps of all drugs of a bucket read: the reference window, the last weeks, the bucket's margins, and the
+    rates p_rs of the reference window."""
+
+    view: ReferenceView
+    recent: ReferenceView
+    margins: BucketMargins
+    rates: Floats
+
+    @classmethod
+    def of(cls, view: ReferenceView, recent: ReferenceView, rule: AlarmRule) -> BucketInputs:
+        """For the bucket that both views end with."""
+        rates = reference_rates(event_micro=view.scores, cases=view.cases, rule=rule)
+        return cls(view, recent, bucket_margins(view, rule), rates)
+
+    def expected(self, drug: str, cases: Counts, rule: AlarmRule) -> Floats:
+        """E of each event with the drug. `cases`: the drug's in the bucket, per stratum."""
+        rates = self.rates
+        if rule.exclude_own:
+            own, n = self.view.drug_scores(drug), self.view.drug_cases(drug)
+            others = np.maximum(self.view.scores - own, 0)
+            rates = reference_rates(event_micro=others, cases=self.view.cases - n, rule=rule)
+        rising = surge(
+            event_micro=np.maximum(self.recent.scores - self.recent.drug_scores(drug), 0),
+            cases=self.recent.cases - self.recent.drug_cases(drug),
+            rates=rates,
+            rule=rule,
+        )
+        return expected_cases(drug_cases=cases, rates=rates) * rising
 
 
 def bucket_cases(view: ReferenceView, drug: str, strata: int) -> Counts:

@@ -4,10 +4,12 @@ For one closed bucket and one drug, over all events r at once (docs/decisions/si
 that were chosen where the rule's description leaves room):
 
 ```
-p_r  = (m_r + 0.5) / (N + 1)            p_rs = (m_rs + 200 p_r) / (N_s + 200)         E = sum_s n_ds p_rs
+p_r  = (m_r + 0.5) / (N + 1)            p_rs = (m_rs + 200 p_r) / (N_s + 200)
+E    = max(1, (5 + m') / (5 + sum_s N'_s p_rs)) * sum_s n_ds p_rs
 M[theta] = M[theta] * theta^x * ((beta + rho E) / (beta + theta rho E))^(alpha + x) + a          x = min(S, 3)
 ```
 N, m: cases, and event scores, of the trailing window including this bucket; n_d: this bucket's cases with the drug;
+N', m': of the last 30 days without the drug's cases, for what everybody reports more of just now is nobody's signal;
 S: this bucket's score of the pair; alpha, beta: the pair's own past. Sums run in a fixed order, term by term, so that
 no linear-algebra library decides about the last bit.
 """
@@ -39,6 +41,17 @@ def reference_rates(*, event_micro: Counts, cases: Counts, rule: AlarmRule) -> F
     overall = (event_micro.sum(axis=0) / MICRO + 0.5) / (float(cases.sum()) + 1.0)
     rates: Floats = (m + rule.stratum_prior * overall) / (cases[:, np.newaxis] + rule.stratum_prior)
     return rates
+
+
+def surge(*, event_micro: Counts, cases: Counts, rates: Floats, rule: AlarmRule) -> Floats:
+    """How many times as often as by `rates` each event has been reported lately with other drugs; at least 1.
+
+    (5 + m') / (5 + sum over s of N'_s p_rs), m' and N' of the last weeks' cases without the drug: shapes (strata,
+    events) and (strata,).
+    """
+    expected = expected_cases(drug_cases=cases, rates=rates)
+    found: Floats = (rule.concurrent_prior + event_micro.sum(axis=0) / MICRO) / (rule.concurrent_prior + expected)
+    return np.maximum(found, 1.0)
 
 
 def expected_cases(*, drug_cases: Counts, rates: Floats) -> Floats:

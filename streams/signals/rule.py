@@ -14,7 +14,8 @@ class AlarmRule:
     pairs: K, the drug-event pairs that share the budget · open_vocabulary: whether there may be more, at smaller shares
     (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year · burn_in:
     buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots · recent:
-    "six months ago" · past: how old own past must be · bystander: span of its cases · coded: every score is 0 or 1.
+    "six months ago" · past: how old own past must be · concurrent: "lately" · bystander: span of its
+    cases · coded: every score is 0 or 1.
     """
 
     pairs: int = 66_600
@@ -27,11 +28,13 @@ class AlarmRule:
     recent: int = 182
     past: int = 365
     bystander: int = 365
+    concurrent: int = 30
     bucket_ms: int = 86_400_000
     thetas: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
     rho: float = 2.0
     stratum_prior: float = 200.0
     past_prior: float = 5.0
+    concurrent_prior: float = 5.0
     score_cap: float = 3.0
     min_cases: float = 3.0
     min_days: int = 3

@@ -59,18 +59,17 @@ def grown(
 
     `score_micro`: S of each event, summed over the strata · `drug_cases`: n per stratum.
     """
+    above = np.array(rule.strong_thetas)[:, np.newaxis] - 1.0
+    exponent = np.log1p(above) * (score_micro[bucket.columns] / MICRO)
+    for stratum in np.flatnonzero(drug_cases).tolist():
+        n = int(drug_cases[stratum])
+        bound = n * bucket.logs[:, stratum]
+        if rule.coded:
+            twin = np.log1p(above * (n / int(bucket.cases[stratum]))) * bucket.scores[stratum]
+            np.minimum(bound, twin, out=bound)
+        exponent -= bound
     result = statistics.copy()
-    x = score_micro[bucket.columns] / MICRO
-    for i, theta in enumerate(rule.strong_thetas):
-        exponent = x * np.log(theta)
-        for stratum in np.flatnonzero(drug_cases).tolist():
-            n = int(drug_cases[stratum])
-            bound = n * bucket.logs[i, stratum]
-            if rule.coded:
-                share = n / int(bucket.cases[stratum])
-                bound = np.minimum(bound, bucket.scores[stratum] * np.log1p((theta - 1.0) * share))
-            exponent -= bound
-        result[i, bucket.columns] *= np.exp(exponent)
+    result[:, bucket.columns] *= np.exp(exponent)
     return np.minimum(result + rule.injection, CEILING)
 
 

@@ -175,7 +175,16 @@ class Eager:
         p = (sum(m) + 0.5) / (sum(total) + 1)
         n = [sum(drug in c.drugs and c.stratum == s for c in cases) for s in range(2)]
         prior = rule.stratum_prior
-        return sum(n[s] * (m[s] + prior * p) / (total[s] + prior) for s in range(2))
+        rates = [(m[s] + prior * p) / (total[s] + prior) for s in range(2)]
+        lately = [c for b, found in self.stream if b > bucket - rule.concurrent for c in found]
+        others, foreseen = 0.0, rule.concurrent_prior
+        for s in range(2):
+            here = [c for c in lately if c.stratum == s]
+            others += sum(x for c in here for e, x in zip(c.events, c.scores, strict=True) if e == event) / MICRO
+            others -= self.score(here, drug, event)
+            foreseen += sum(drug not in c.drugs for c in here) * rates[s]
+        surge = max(1.0, (rule.concurrent_prior + others) / foreseen)
+        return surge * sum(n[s] * rates[s] for s in range(2))
 
 
 @laws

@@ -156,18 +156,19 @@ def tally(reports: Iterable[Report]) -> list[int]:
     return [strata.count(s) for s in range(5)]
 
 
-def likelihood(reports: list[Report], drug: str, event: str, theta: float) -> float:
-    """Level strong's factor of one day: theta^S over the smaller of Hoeffding's two bounds, in each stratum."""
-    factor = 1.0
+def likelihoods(reports: list[Report], drug: str, event: str) -> list[float]:
+    """Level strong's factors of one day: theta^S over the smaller of Hoeffding's two bounds, in each stratum."""
+    factors = [1.0] * len(STRONG)
     for s in range(5):
         here = [r for r in reports if r.stratum == s]
         n, m = sum(drug in r.products for r in here), sum(event in r.events for r in here)
         if n and m:
             both = sum(drug in r.products and event in r.events for r in here)
-            bound = (1 + (theta - 1) * m / len(here)) ** n
-            twin = (1 + (theta - 1) * n / len(here)) ** m
-            factor *= theta**both / min(bound, twin)
-    return factor
+            for i, theta in enumerate(STRONG):
+                bound = (1 + (theta - 1) * m / len(here)) ** n
+                twin = (1 + (theta - 1) * n / len(here)) ** m
+                factors[i] *= theta**both / min(bound, twin)
+    return factors
 
 
 def recount(
@@ -182,6 +183,9 @@ def recount(
     first = min(days)
     daily_cases = {day: tally(reports) for day, reports in days.items()}
     daily_event = {day: tally(r for r in reports if event in r.events) for day, reports in days.items()}
+    others = {day: [r for r in reports if drug not in r.products] for day, reports in days.items()}
+    daily_others = {day: tally(reports) for day, reports in others.items()}
+    daily_others_event = {day: tally(r for r in reports if event in r.events) for day, reports in others.items()}
     daily_drug = {day: tally(r for r in reports if drug in r.products) for day, reports in days.items()}
     for day, reports in days.items():
         in_window = [d for d in range(day - 729, day + 1) if d in days]
@@ -190,7 +194,10 @@ def recount(
         with_drug = daily_drug[day]
         overall = (sum(with_event) + 0.5) / (sum(in_stratum) + 1)
         rates = [(with_event[s] + 200 * overall) / (in_stratum[s] + 200) for s in range(5)]
-        expected = sum(n * rate for n, rate in zip(with_drug, rates, strict=True))
+        lately = [d for d in in_window if d > day - 30]
+        foreseen = sum(daily_others[d][s] * rates[s] for d in lately for s in range(5))
+        surge = max(1.0, (5 + sum(sum(daily_others_event[d]) for d in lately)) / (5 + foreseen))
+        expected = surge * sum(n * rate for n, rate in zip(with_drug, rates, strict=True))
         score = sum(drug in r.products and event in r.events for r in reports)
         history.append((day, score, expected))
         if not started and sum(with_drug):
@@ -205,7 +212,7 @@ def recount(
         for i, theta in enumerate(THETAS):
             values[i] *= theta**x * ((beta + 2 * expected) / (beta + 2 * theta * expected)) ** (alpha + x)
             values[i] += a
-        strong = [m * likelihood(reports, drug, event, theta) + a for m, theta in zip(strong, STRONG, strict=True)]
+        strong = [m * factor + a for m, factor in zip(strong, likelihoods(reports, drug, event), strict=True)]
         early = sum(values) / len(values)
         proven = sum(weight * m for m, weight in zip(strong, STRONG.values(), strict=True))
         if not score or max(early, proven) < threshold:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gamma
 
-from streams.signals.early import expected_cases, lower_bound, mixed, own_past, reference_rates, updated
+from streams.signals.early import expected_cases, lower_bound, mixed, own_past, reference_rates, surge, updated
 from streams.signals.rule import AlarmRule
 
 RULE = AlarmRule()
@@ -33,6 +33,15 @@ def test_expectation_is_the_formula() -> None:
     assert rates[:, 0] == pytest.approx([(4 + 200 * p) / 300, 200 * p / 500])
     expected = expected_cases(drug_cases=np.array([2, 3]), rates=rates)
     assert expected[0] == pytest.approx(2 * (4 + 200 * p) / 300 + 3 * 200 * p / 500)
+
+
+def test_what_everybody_reports_more_of_is_expected_of_everybody() -> None:
+    """By hand: 10 and 20 others at rates 0.1 and 0.2 make 5 expected; 15 came, so (5 + 15) / (5 + 5) times as many."""
+    rates = np.array([[0.1, 0.1], [0.2, 0.2]])
+    found = surge(
+        event_micro=np.array([[5 * MICRO, 0], [10 * MICRO, 0]]), cases=np.array([10, 20]), rates=rates, rule=RULE
+    )
+    assert found == pytest.approx([2, 1]), "an event that got rarer is expected as before"
 
 
 def test_own_past_starts_at_five_and_never_helps_a_pair_that_was_rare() -> None:
