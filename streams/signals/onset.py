@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from streams.signals.tables import Z95, Interval
 
@@ -24,6 +23,8 @@ Floats = NDArray[np.float64]
 Pattern = Literal["early", "constant", "late"]
 
 _STEP = 1e-4  # of central differences of the gradient: their error is about its square
+_CONVERGED = 1e-9  # step of the logarithms
+_HOPELESS = 1e12  # damping: every step is 0 to rounding
 _MAX_LOG = 5.0  # of the logarithm of a shape that is still a distribution: beyond, all days fall together
 
 
@@ -56,6 +57,40 @@ def _objective(point: Floats, start: Floats, end: Floats, weight: Floats) -> tup
     return -float(weight @ value), -np.array([float(weight @ g) for g in gradient])
 
 
+def _from_logarithms(logs: Floats) -> Floats:
+    """Where the search starts: mean and standard deviation of the logarithms are those of a Gumbel distribution."""
+    shape = math.pi / math.sqrt(6) / float(logs.std())
+    return np.array([min(math.log(shape), _MAX_LOG - 1), float(logs.mean()) + float(np.euler_gamma) / shape])
+
+
+def _information(point: Floats, args: tuple[Floats, Floats, Floats]) -> Floats:
+    """Second derivatives of the negative log likelihood, by central differences of the gradient."""
+    rows = []
+    for step in np.eye(2) * _STEP:
+        rows.append((_objective(point + step, *args)[1] - _objective(point - step, *args)[1]) / (2 * _STEP))
+    return np.asarray(np.array(rows) + np.array(rows).T) / 2
+
+
+def _largest(point: Floats, args: tuple[Floats, Floats, Floats]) -> Floats | None:
+    """Where the likelihood is largest: Newton's steps, shortened (Levenberg) until each is an improvement."""
+    value, gradient = _objective(point, *args)
+    damping = 1e-3
+    for _ in range(200):
+        matrix = _information(point, args)
+        matrix += damping * np.diag(np.abs(np.diag(matrix)) + 1e-6)
+        step = -np.linalg.solve(matrix, gradient)
+        tried = point + step
+        if abs(tried[0]) < _MAX_LOG and (found := _objective(tried, *args))[0] <= value:
+            point, (value, gradient), damping = tried, found, damping / 10
+            if np.abs(step).max() < _CONVERGED:
+                return point
+        elif damping > _HOPELESS:
+            return point if np.abs(step).max() < _CONVERGED else None
+        else:
+            damping *= 10
+    return None
+
+
 def weibull(days: ArrayLike, *, width: float = 1.0) -> Onset | None:
     """Maximum-likelihood Weibull fit to onsets known to lie in [day, day + `width`).
 
@@ -73,23 +108,15 @@ def weibull(days: ArrayLike, *, width: float = 1.0) -> Onset | None:
     if len(start) < 2:
         return None
     args = (start, start + width, weight.astype(float))
-    mean = math.log(float(values.mean()) + width / 2)
-    found = minimize(
-        _objective, np.array([0.0, mean]), args=args, jac=True, method="L-BFGS-B",
-        bounds=((-_MAX_LOG, _MAX_LOG), (mean - 30, mean + 30)), options={"ftol": 1e-14, "gtol": 1e-9},
-    )  # fmt: skip
-    if abs(found.x[0]) >= _MAX_LOG:
+    point = _largest(_from_logarithms(np.log(values + width / 2)), args)
+    if point is None:
         return None
-    rows = []
-    for i in range(2):
-        step = np.eye(2)[i] * _STEP
-        rows.append((_objective(found.x + step, *args)[1] - _objective(found.x - step, *args)[1]) / (2 * _STEP))
-    information = (np.array(rows) + np.array(rows).T) / 2
+    information = _information(point, args)
     if not (np.linalg.eigvalsh(information) > 0).all():
         return None
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
     shape, scale = (
         Interval(math.exp(x), math.exp(x - Z95 * se), math.exp(x + Z95 * se))
-        for x, se in zip(found.x.tolist(), errors.tolist(), strict=True)
+        for x, se in zip(point.tolist(), errors.tolist(), strict=True)
     )
     return Onset(shape, scale, len(values))

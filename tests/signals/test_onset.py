@@ -46,7 +46,7 @@ def test_the_interval_covers_the_shape_in_ninety_five_of_a_hundred_samples() -> 
 
 
 @given(st.lists(st.integers(0, 400), min_size=2, max_size=40), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_no_shape_nearby_is_likelier(days: list[int], random: object) -> None:
     """Straight from the definition: the product of S(t) - S(t+1); and the order of cases does not matter."""
     found = weibull(days)
