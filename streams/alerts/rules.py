@@ -102,14 +102,12 @@ class RuleDesk:
         first = closing.bucket if memory.first is None else memory.first
         facts = book.facts(closing.bucket, entries)
         found = book.evaluate(view, facts, memory.prior, first=first)
-        evidence = self._evidence(closing, found, entries, book.window.width)
+        evidence = self._evidence(closing, found, entries, book)
         if evidence is None:
             return None
-        found = [
-            finding
-            for finding in found
-            if book.settled(finding, [c.bucket for c in evidence[finding.key]], bucket=closing.bucket, first=first)
-        ]
+        situated = {key: [(c.bucket, c.contribution) for c in cases] for key, cases in evidence.items()}
+        settled = (book.settled(f, situated[f.key], bucket=closing.bucket, first=first) for f in found)
+        found = [finding for finding in settled if finding is not None]
         named = {(c.contribution.position[0], c.contribution.case_id) for cases in evidence.values() for c in cases}
         versions = self.store.versions(closing, sorted(named))
         if versions is None:
@@ -118,11 +116,11 @@ class RuleDesk:
         return Judged(Findings(facts, found), alerts)
 
     def _evidence(
-        self, closing: Closing, found: Sequence[Finding], entries: Sequence[Contribution], window: int
+        self, closing: Closing, found: Sequence[Finding], entries: Sequence[Contribution], book: RuleBook
     ) -> dict[Key, list[PairCase]] | None:
-        """The cases of each finding: its own, or all those of its pair; of a drug's, those of the bucket."""
-        pairs = sorted({(f.drug, f.event) for f in found if f.cases is None and f.event != ANY_EVENT})
-        rows = self.store.evidence(closing.closed, pairs, closing.bucket - window)
+        """The cases of each finding: its own, or those of its pair that belong to it; of a drug's, the bucket's."""
+        pairs = sorted({f.pair for f in found if f.cases is None and f.event != ANY_EVENT})
+        rows = self.store.evidence(closing.closed, pairs, closing.bucket - book.window.width)
         if rows is None:
             return None
         own = pair_cases(closing.bucket, entries, pairs)
@@ -130,7 +128,7 @@ class RuleDesk:
         return {
             f.key: _situated(f)
             if f.cases is not None
-            else kept[f.drug, f.event]
+            else [case for case in kept[f.pair] if book.belongs(f, case.contribution)]
             if f.event != ANY_EVENT
             else [PairCase(closing.bucket, case, MICRO, None, None) for case in entries if f.drug in case.drugs]
             for f in found

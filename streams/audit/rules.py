@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from streams.audit.recount import DAY_MS, MICRO
+from streams.audit.recount import DAY_MS, MICRO, Case
 from streams.audit.tables import PairCount, Tables
 from streams.events import Alert, Assessment, Table
 from streams.monitors import Monitor
@@ -24,7 +24,12 @@ def recounted(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:
         return _marked(alert, tables, _is_fatal)
     if alert.kind == "paediatric":
         return _marked(alert, tables, lambda record: _is_paediatric(record, monitor))
+    if alert.kind in ("lot_cluster", "interaction", "masking"):
+        return _counted(alert, tables)
     pair = tables.pair(alert.drug, alert.event, alert.decided)
+    if alert.kind == "onset":
+        dated = {case.position for case, _ in tables.cases_of(alert.drug, alert.event, alert.decided) if _dated(case)}
+        return PairCount(pair.table, dated)
     if alert.kind != "designated_event":
         return pair
     least = (monitor.rules.designated_event.probability if monitor.rules.designated_event else 0) * MICRO
@@ -34,6 +39,42 @@ def recounted(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:
         if score >= least and _may_be_serious(case.record, monitor)
     }
     return PairCount(pair.table, serious)
+
+
+def _dated(case: Case) -> bool:
+    return case.record.facts is not None and case.record.facts.onset_days is not None
+
+
+def _counted(alert: Alert, tables: Tables) -> PairCount:
+    """One case one count, an event being in a case at a score of a half: within a drug's lots, or beside a masker."""
+    cells, both = Counter[tuple[bool, bool]](), set()
+    for case in tables.inside(alert.decided):
+        record = case.record
+        side = _side(alert, record)
+        if side is None:
+            continue
+        event = any(e == alert.event and 2 * s >= MICRO for e, s in zip(record.events, record.scores, strict=True))
+        cells[side, event] += 1
+        if side and event:
+            both.add(case.position)
+    a, b, c, d = (cells[side, event] for side, event in ((True, True), (True, False), (False, True), (False, False)))
+    # Without interaction the risks of two drugs add up: that baseline is the statistic's, and is taken from the alert.
+    expected = alert.table.expected if alert.kind == "interaction" else (a + b) * (a + c) / (a + b + c + d)
+    return PairCount(Table(a, b, c, d, expected), both)
+
+
+def _side(alert: Alert, record: Assessment) -> bool | None:
+    """Whether a case is in the alert's first row; None if it is in no row."""
+    if alert.kind == "interaction":
+        return set(alert.detail.values()) <= set(record.drugs)
+    if alert.kind == "masking":
+        if alert.drug in record.drugs:
+            return True
+        return None if alert.detail["masked by"] in record.drugs else False
+    ((kind, group),) = alert.detail.items()
+    lots = [lot for lot in record.facts.lots if lot.drug == alert.drug] if record.facts is not None else []
+    named = {lot.lot if kind == "lot" else lot.manufacturer for lot in lots} - {None}
+    return group in named if named else None
 
 
 def _is_fatal(record: Assessment) -> bool:

@@ -13,7 +13,7 @@ import tomllib
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -115,6 +115,40 @@ class Ror(Disproportion):
     threshold: float = 1.0
 
 
+class _Growing(_Rule):
+    growth: Annotated[float, Field(gt=1)] = Field(2.0, description="Updated when its cases have grown by this factor.")
+
+
+class LotCluster(_Growing):
+    """More cases of an event with one lot, or one manufacturer, of a drug than with its others."""
+
+    cases: Count = 3
+    p: Annotated[float, Field(gt=0, lt=1)] = Field(1e-4, description="Fisher's one-sided p within the drug's cases.")
+    ratio: Positive = Field(2.0, description="Observed over expected, at least.")
+
+
+class Interaction(_Growing):
+    """More cases of an event with two drugs together than their risks add up to."""
+
+    cases: Count = 3
+    measure: Literal["omega", "chi"] = Field(
+        "omega", description="Lower bound of Omega above 0, or Gosho's chi above 2."
+    )
+
+
+class Masking(Evans):
+    """A pair that meets Evans' rule once the reports of the event's dominant drug are left out, and not before."""
+
+    ratio: Annotated[float, Field(ge=1)] = Field(1.2, description="Masking ratio of the dominant drug, at least.")
+
+
+class Onset(_Rule):
+    """A time to onset that is not constant: the interval of the Weibull shape leaves out 1."""
+
+    cases: Count = Field(20, description="Cases with both dates; looked at anew each time they have doubled.")
+    patterns: Annotated[tuple[Literal["early", "late"], ...], Field(min_length=1)] = ("early", "late")
+
+
 class Listed(_Frozen):
     """Pairs that a label lists, as a file held them. Only the content counts, not the file's name."""
 
@@ -136,6 +170,10 @@ class Rules(_Frozen):
     eb05: Eb05 | None = None
     ic025: Ic025 | None = None
     ror: Ror | None = None
+    lot_cluster: LotCluster | None = None
+    interaction: Interaction | None = None
+    masking: Masking | None = None
+    onset: Onset | None = None
 
     @cached_property
     def any_on(self) -> bool:

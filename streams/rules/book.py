@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streams.detect.contribution import Contribution
@@ -13,8 +13,12 @@ from streams.detect.reference import ReferenceView
 from streams.events import Table
 from streams.monitors import Monitor
 from streams.rules.classical import disproportion
+from streams.rules.clusters import lot_clusters
+from streams.rules.combined import interactions, masked_pairs
 from streams.rules.finding import ANY_EVENT, Finding, Key, Past, Situated, status_of
+from streams.rules.joint import groups_of
 from streams.rules.novel import is_new, new_pairs
+from streams.rules.onset import onset_candidates, shaped
 from streams.rules.rates import rate_rises
 from streams.rules.single import SingleCase
 from streams.rules.window import BucketFacts, RuleWindow
@@ -79,19 +83,45 @@ class RuleBook:
             compared = list(disproportion(rules, view, prior, self.past))
             if rules.new_pair is not None and rules.new_pair.on:
                 compared += new_pairs(rules.new_pair, view, prior, self.past)
+            compared += self._joined(view, facts)
             if rules.rate_rise is not None and rules.rate_rise.on:
                 span = self._buckets(rules.rate_rise.days)
                 compared += rate_rises(rules.rate_rise, self.window, facts, self.past, span=span, since=first)
             found += [self._situated(finding) for finding in compared]
         return sorted(found, key=lambda finding: finding.key)
 
-    def settled(self, finding: Finding, buckets: Sequence[int], *, bucket: int, first: int) -> bool:
-        """Whether a finding stands, given the buckets of all the pair's cases in the reference window."""
-        rule = self.monitor.rules.new_pair
-        if finding.kind != "new_pair" or rule is None:
-            return True
+    def _joined(self, view: ReferenceView, facts: BucketFacts) -> Iterator[Finding]:
+        """Findings of the rules that look at what goes together in one case."""
+        rules, count = self.monitor.rules, self.window.joint(facts)
+        if rules.lot_cluster is not None and rules.lot_cluster.on:
+            yield from lot_clusters(rules.lot_cluster, facts.joint, count, self.past)
+        if rules.interaction is not None and rules.interaction.on:
+            yield from interactions(rules.interaction, facts.joint, count, self.past)
+        if rules.masking is not None and rules.masking.on:
+            yield from masked_pairs(rules.masking, facts.joint, count, self.window.drugs_of(facts), self.past)
+        if rules.onset is not None and rules.onset.on:
+            yield from onset_candidates(rules.onset, facts.joint, count, view)
+
+    def belongs(self, finding: Finding, case: Contribution) -> bool:
+        """Whether a case of the pair is evidence for the finding."""
+        if finding.kind == "lot_cluster":
+            wanted = {(finding.drug, kind, group) for kind, group in finding.detail.items()}
+            return not wanted.isdisjoint(groups_of(case))
+        if finding.kind == "interaction":
+            return set(finding.detail.values()) <= set(case.drugs)
+        return finding.kind != "onset" or (case.facts is not None and case.facts.onset_days is not None)
+
+    def settled(self, finding: Finding, cases: Sequence[Situated], *, bucket: int, first: int) -> Finding | None:
+        """The finding as it stands, given all the cases that belong to it; None if it falls."""
+        rules = self.monitor.rules
+        if finding.kind == "onset" and rules.onset is not None:
+            return shaped(rules.onset, finding, list(cases))
+        if finding.kind != "new_pair" or rules.new_pair is None:
+            return finding
         start = first + self.monitor.alarms.burn_in_days * DAY_MS // self.monitor.bucket_ms
-        return is_new(buckets, bucket=bucket, span=self._buckets(rule.within_days), monitored_from=start)
+        span = self._buckets(rules.new_pair.within_days)
+        stands = is_new([at for at, _ in cases], bucket=bucket, span=span, monitored_from=start)
+        return finding if stands else None
 
     def _buckets(self, days: int) -> int:
         return max(1, days * DAY_MS // self.monitor.bucket_ms)

@@ -53,6 +53,11 @@ class Finding:
         """What makes the alert's id, within its monitor."""
         return (self.kind, self.drug, self.event)
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The drug and the event whose cases are the evidence: of two drugs, the first."""
+        return (self.detail.get("first", self.drug), self.event)
+
 
 def is_due(past: Past | None, a: float, growth: float) -> bool:
     """Whether an alert may be raised or updated: it is the first, or its cases have grown by the factor."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from streams.detect.contribution import Contribution
 from streams.monitors.rules import Rules
 from streams.rules.finding import Key, Situated
+from streams.rules.joint import Joint, joint_counts
 from streams.rules.single import SingleCase, kinds_of
 
 __all__ = ["BucketFacts", "RuleWindow"]
@@ -17,19 +18,21 @@ class BucketFacts:
     """What a bucket's counted cases are to the rules.
 
     `matches` of the single-case rules, by alert · `kinds`: how many cases are of a kind, by (kind, stratum) ·
-    `drugs`: cases with a drug; under None all of them.
+    `drugs`: cases with a drug; under None all of them · `joint`: what goes together in one case (`joint`).
     """
 
-    __slots__ = ("bucket", "drugs", "kinds", "matches")
+    __slots__ = ("bucket", "drugs", "joint", "kinds", "matches")
 
     def __init__(self, bucket: int, cases: Iterable[Contribution], rules: Rules, single: SingleCase) -> None:
         self.bucket = bucket
         self.matches: dict[Key, list[Contribution]] = {}
         self.kinds: Counter[tuple[str, int]] = Counter()
         self.drugs: Counter[str | None] = Counter()
+        self.joint: Counter[Joint] = Counter()
         for case in sorted(cases, key=lambda case: case.position):
             self.kinds.update((kind, case.stratum) for kind in kinds_of(rules, case))
             self.drugs.update((None, *case.drugs))
+            self.joint.update(joint_counts(case, rules))
             for key in single.keys(case):
                 self.matches.setdefault(key, []).append(case)
 
@@ -43,6 +46,8 @@ class RuleWindow:
         self._buckets: deque[BucketFacts] = deque()
         self._matches: dict[Key, deque[Situated]] = {}
         self._kinds: Counter[tuple[str, int]] = Counter()
+        self._joint: Counter[Joint] = Counter()
+        self._by_event: dict[str, Counter[str]] = {}
 
     def advance(self, facts: BucketFacts) -> None:
         """Take in the next closed bucket, and drop what falls out."""
@@ -50,6 +55,7 @@ class RuleWindow:
         while self._buckets and self._buckets[0].bucket <= limit:
             old = self._buckets.popleft()
             self._kinds.subtract(old.kinds)
+            self._join(old, -1)
             for key, cases in old.matches.items():
                 kept = self._matches[key]
                 for _ in cases:
@@ -58,6 +64,7 @@ class RuleWindow:
                     del self._matches[key]
         self._buckets.append(facts)
         self._kinds.update(facts.kinds)
+        self._join(facts, 1)
         for key, cases in facts.matches.items():
             self._matches.setdefault(key, deque()).extend((facts.bucket, case) for case in cases)
         self.last = facts.bucket
@@ -75,12 +82,42 @@ class RuleWindow:
         counts = Counter(self._kinds)
         for facts in above:
             counts.update(facts.kinds)
-        if above:
-            for old in self._buckets:
-                if old.bucket > above[-1].bucket - self.width:
-                    break
-                counts.subtract(old.kinds)
+        for old in self._leaving(above[-1].bucket) if above else ():
+            counts.subtract(old.kinds)
         return [counts[kind, stratum] for stratum in range(strata)]
+
+    def _join(self, facts: BucketFacts, sign: int) -> None:
+        for key, number in facts.joint.items():
+            self._joint[key] += sign * number
+            if not self._joint[key]:
+                del self._joint[key]
+            if key[0] == "pair":
+                self._by_event.setdefault(key[2], Counter())[key[1]] += sign * number
+
+    def joint(self, facts: BucketFacts) -> Callable[[Joint], int]:
+        """Looks up how many cases have something together, up to `facts`, the bucket that follows the closed ones."""
+        leaving = self._leaving(facts.bucket)
+        return lambda key: self._joint[key] + facts.joint[key] - sum(old.joint[key] for old in leaving)
+
+    def drugs_of(self, facts: BucketFacts) -> Callable[[str], dict[str, int]]:
+        """Looks up the cases of an event by drug, up to `facts`."""
+        count = self.joint(facts)
+        added: dict[str, set[str]] = {}
+        for key in facts.joint:
+            if key[0] == "pair":
+                added.setdefault(key[2], set()).add(key[1])
+        return lambda event: {
+            drug: count(("pair", drug, event)) for drug in {*self._by_event.get(event, ()), *added.get(event, ())}
+        }
+
+    def _leaving(self, bucket: int) -> list[BucketFacts]:
+        """The buckets that fall out of the window when `bucket` is closed."""
+        leaving = []
+        for old in self._buckets:
+            if old.bucket > bucket - self.width:
+                break
+            leaving.append(old)
+        return leaving
 
     def spans(self, drug: str | None, facts: BucketFacts, length: int, number: int) -> list[int]:
         """Cases with the drug (None: all cases) in each of `number` spans of `length` buckets, back from `facts`."""
