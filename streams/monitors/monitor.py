@@ -46,7 +46,7 @@ class TextSettings(_Frozen):
 
 
 class AlarmSettings(_Frozen):
-    """Parameters of the `early` rule; defaults are those measured on VAERS. See `streams.signals`."""
+    """Parameters of the levels `early` and `strong`; defaults are those measured on VAERS. See `streams.signals`."""
 
     pairs: Annotated[int, Field(ge=1)] = Field(66_600, description="K: drug-event pairs that the budget is made for.")
     vocabulary: Literal["closed", "open"] | None = Field(
@@ -54,7 +54,9 @@ class AlarmSettings(_Frozen):
         description="Beyond K pairs a closed vocabulary stops the worker; in an open one they need more evidence. "
         "Default: open where text is read.",
     )
-    false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(5.0, description="A: the nominal budget.")
+    false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="A: kept by strong, nominal for early."
+    )
     buckets_per_year: Annotated[float, Field(gt=0)] = Field(238.0, description="b: buckets with cases in a year.")
     burn_in_days: Annotated[int, Field(ge=0)] = 365
     window_days: Annotated[int, Field(ge=1)] = 730

