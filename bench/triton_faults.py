@@ -31,7 +31,9 @@ from streams.commands.output import print_table
 from streams.errors import Overloaded, VigiliaError
 from streams.state.server import RedisServer
 from tests.lab import Lab, load_kafka_tool, load_tool, make_lab
-from tests.triton_lab import MONITOR, NAME, POISON, Stream, classified_by, notes, other_artefact, poisoned_artefact
+from tests.triton_lab import MONITOR, NAME, Stream, classified_by, notes
+from tests.triton_models import POISON, other_artefact, serve_as
+from tests.triton_models import poisoned as poisoned_artefact
 from training.provenance import commit, machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "triton.md"
@@ -171,8 +173,9 @@ def poisoned(place: Place) -> Found:
     """One note of a hundred holds a sentence that makes the graph fail, and whatever shares a batch with it."""
     found = Found()
     lab = place.lab("poisoned")
-    artefact = poisoned_artefact(place.folder / "poisoned" / NAME)
-    with place.tool.Server(artefact.parent) as server, classified_by(server, artefact):
+    artefact = poisoned_artefact(place.folder / "artefact").folder
+    serve_as(place.folder / "poisoned", NAME, artefact=artefact)
+    with place.tool.Server(place.folder / "poisoned") as server, classified_by(server, artefact):
         stream = Stream(lab, server, POISONED)
         with stream.running(A_SECOND):
             time.sleep(POISON_SECONDS)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -15,20 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import onnx
-from onnx import TensorProto, helper
-from tokenizers import Tokenizer
-
-from inference.artefact import MANIFEST, MODEL, file_hash, shipped_folder
-from inference.triton.repository import Repository
-from inference.triton.versions import NONE
 from streams.events import ClinicalNote, encode
 from streams.intake.loader import Outgoing
 from tests.lab import DAY_MS, FIRST_DAY, Lab
+from tests.triton_models import POISON
 
 NAME = "adverse_event"
-POISON = "~"  # the one character that the poisoned graph fails on
-OUTSIDE = 10_000_000  # no vocabulary is so large
 QUIET_SECONDS = 1.5  # nothing applied for so long: what was in hand is through
 PATIENCE = 400.0  # seconds, on a machine that does other things too
 MONITOR = """
@@ -59,7 +49,7 @@ def notes(topic: str, *, seed: int = 1, poisoned: float = 0.0) -> Iterator[Outgo
         drug, effect, age = chance.choice(DRUGS), chance.choice(EFFECTS), chance.randint(1, 99)
         text = f"Patient {number}, aged {age}, was seen. She developed {effect} {number % 29} days after {drug}."
         if chance.random() < poisoned:
-            text += f" Weight {POISON} {age} kg."
+            text += f" The {POISON} was noted at {age}."
         note = ClinicalNote(f"note-{number}", text, received_at=(FIRST_DAY + number // 40) * DAY_MS)
         yield Outgoing(topic, str(number).encode(), encode(note))
         number += 1
@@ -94,12 +84,14 @@ class Stream:
             assert worker.wait(60) == 0, self.lab.logs()
 
     def _load(self, a_second: float) -> None:
+        self.lab.load(self._paced(a_second))
+
+    def _paced(self, a_second: float) -> Iterator[Outgoing]:
         stream = notes(self.lab.topic, poisoned=self._poisoned)
         begun = time.monotonic()
-        while not self._over.is_set():
-            wanted = max(1, int((time.monotonic() - begun) * a_second) - self.sent)
-            self.sent += self.lab.load([next(stream) for _ in range(min(wanted, 200))])
-            time.sleep(0.2)
+        while not self._over.wait(max(0.0, begun + self.sent / a_second - time.monotonic())):
+            self.sent += 1
+            yield next(stream)
 
     def settled(self) -> int:
         """Wait until nothing is applied any more, as the server is away; what is applied."""
@@ -135,37 +127,3 @@ def classified_by(server: Any, model: Path | None = None, **settings: str) -> It
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def other_artefact(folder: Path, **changes: object) -> Path:
-    """The shipped artefact with another manifest: another hash, the same answers."""
-    if not folder.exists():
-        shutil.copytree(shipped_folder(), folder)
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    (folder / MANIFEST).write_text(json.dumps(manifest | changes), "utf-8")
-    versions, number = NONE.pushed(file_hash(folder / MANIFEST))
-    Repository(folder.parent, folder.name).write(versions.made_current(number))
-    return folder
-
-
-def poisoned_artefact(folder: Path) -> Path:
-    """The shipped artefact with a graph that fails on POISON: the runtime looks its id up outside the table."""
-    shutil.copytree(shipped_folder(), folder)
-    poison = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(POISON)
-    model = onnx.load(folder / MODEL)
-    graph = model.graph
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            if node.op_type == "Gather" and name == "input_ids":
-                node.input[place] = "input_ids.checked"
-    graph.initializer.extend(
-        helper.make_tensor(name, TensorProto.INT64, [], [value])
-        for name, value in (("poison.id", poison), ("poison.outside", OUTSIDE))
-    )
-    graph.node.insert(0, helper.make_node("Equal", ["input_ids", "poison.id"], ["poison.found"]))
-    graph.node.insert(
-        1, helper.make_node("Where", ["poison.found", "poison.outside", "input_ids"], ["input_ids.checked"])
-    )
-    onnx.save(model, folder / MODEL)
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    return other_artefact(folder, files=manifest["files"] | {MODEL: file_hash(folder / MODEL)})

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from inference.artefact import MANIFEST, MODEL, TOKENIZER, Artefact, file_hash, load_artefact, shipped_folder
+from training.export.triton import state_manifest
 
 POISON = "zzpoisonzz"  # a word whose piece is outside the vocabulary of the graph, in the copy that `poisoned` makes
 CONFIGURATION = "configs/cpu.pbtxt"
@@ -41,6 +42,15 @@ def poisoned(folder: Path) -> Artefact:
     manifest["files"][TOKENIZER] = file_hash(folder / TOKENIZER)
     (folder / MANIFEST).write_text(json.dumps(manifest))
     return load_artefact(folder)
+
+
+def other_artefact(folder: Path, **changes: object) -> Path:
+    """A copy of the shipped artefact with another manifest: another hash, the same answers. Returns `folder`."""
+    shutil.copytree(shipped_folder(), folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes))
+    state_manifest(folder, file_hash(folder / MANIFEST))
+    return folder
 
 
 def with_other_weights(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,17 +19,10 @@ from inference.artefact import load_artefact, shipped_folder
 from inference.triton import TritonClassifier, address_of
 from inference.triton.versions import Versions, read_versions
 from streams.cli import cli
+from tests.triton_models import other_artefact
 
 TEXT = "Severe rash after amoxicillin."
 Command = Callable[..., Result]
-
-
-def other_artefact(folder: Path, threshold: float = 0.5) -> Path:
-    """The shipped artefact with another threshold: another hash, the same answers."""
-    shutil.copytree(shipped_folder(), folder)
-    manifest = json.loads((folder / "vigilia.json").read_bytes())
-    (folder / "vigilia.json").write_text(json.dumps(manifest | {"threshold": threshold}), "utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +70,7 @@ def test_a_new_version_comes_without_a_gap_and_is_taken_back_without_one(
     model: Command, server: Any, folder: Path, tmp_path: Path
 ) -> None:
     assert states(model) == {1: ("READY", True, True, None)}
-    pushed = model("push", str(other_artefact(tmp_path / "other")))
+    pushed = model("push", str(other_artefact(tmp_path / "other", threshold=0.5)))
     assert "is version 2 " in pushed.output
     assert states(model)[2] == ("", False, False, None)
     assert "version 2 already" in model("push", str(tmp_path / "other")).output
@@ -122,7 +114,7 @@ def test_a_new_version_comes_without_a_gap_and_is_taken_back_without_one(
 
 def test_what_cannot_be_loaded_is_taken_back(model: Command, server: Any, folder: Path, tmp_path: Path) -> None:
     before = versions(folder)
-    broken = other_artefact(tmp_path / "broken", 0.6)
+    broken = other_artefact(tmp_path / "broken", threshold=0.6)
     (broken / "1" / "model.onnx").write_bytes(b"no graph")
     manifest = json.loads((broken / "vigilia.json").read_bytes())
     manifest["files"]["1/model.onnx"] = hashlib.sha256(b"no graph").hexdigest()
@@ -137,7 +129,7 @@ def test_a_version_whose_answers_are_not_its_artefact_s_is_taken_back(
     model: Command, server: Any, folder: Path, tmp_path: Path
 ) -> None:
     """The server reads other weights than those whose hash was pushed: an edit between check and load."""
-    other = other_artefact(tmp_path / "other", 0.7)
+    other = other_artefact(tmp_path / "other", threshold=0.7)
     number = model("push", str(other)).output.split("is version ")[1].split()[0]
     path = folder / "adverse_event" / number / "model.onnx"
     graph = onnx.load(path)

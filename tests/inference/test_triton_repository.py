@@ -10,8 +10,9 @@ from inference.artefact import file_hash, load_artefact, shipped_folder
 from inference.triton.repository import Repository
 from inference.triton.versions import Versions
 from streams.errors import ConfigurationError, WrongModel
-from tests.triton_lab import NAME, other_artefact
+from tests.triton_models import other_artefact
 
+NAME = "adverse_event"
 SHIPPED = file_hash(shipped_folder() / "vigilia.json")
 
 
