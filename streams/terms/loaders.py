@@ -20,7 +20,8 @@ import csv
 import io
 import pickle
 from collections.abc import Callable, Iterator
-from importlib import metadata, resources
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from streams.errors import ConfigurationError
@@ -104,10 +105,13 @@ def _obo_names(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _packaged(distribution: str, package: str, *parts: str) -> tuple[bytes, str]:
+    """A file of an installed package, which is not imported: it would load everything it has."""
     try:
-        file = resources.files(package).joinpath(*parts)
-        return file.read_bytes(), metadata.version(distribution)
-    except (ModuleNotFoundError, FileNotFoundError, metadata.PackageNotFoundError):
+        found = find_spec(package)
+        if found is None or found.origin is None:
+            raise FileNotFoundError(package)
+        return Path(found.origin).parent.joinpath(*parts).read_bytes(), metadata.version(distribution)
+    except (FileNotFoundError, metadata.PackageNotFoundError):
         raise ConfigurationError(f"the open vocabulary is in {distribution}: pip install 'vigilia[terms]'") from None
 
 
@@ -119,10 +123,7 @@ class _Plain(pickle.Unpickler):
 
 
 def _open_drugs() -> Vocabulary:
-    """Names from MedlinePlus, MeSH, DrugBank's open data and Wikipedia, as the package has put them together.
-
-    The package is not imported, it would load everything at once; its dictionary is read.
-    """
+    """Names from MedlinePlus, MeSH, DrugBank's open data and Wikipedia, as the package has put them together."""
     content, version = _packaged(OPEN_DRUGS, "drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
     try:
         table = _Plain(io.BytesIO(bz2.decompress(content))).load()
