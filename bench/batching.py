@@ -25,7 +25,7 @@ from statistics import median
 from bench.firststage import narratives
 from bench.throughput import BareModel
 from inference.artefact import load_artefact
-from inference.batching import Adaptive, Fixed, MicroBatcher
+from inference.batching import SERVER_LINGER, Adaptive, Fixed, MicroBatcher
 from inference.batching.limit import Limit
 from inference.classifier import Classifier, Reading
 from inference.onnx import OnnxClassifier
@@ -45,12 +45,13 @@ SERVER_THREADS = 2  # configs/cpu.pbtxt
 
 @dataclass(frozen=True)
 class Way:
-    """A way to the model: its classifier, how many threads compute in it, and what the worker limits it with."""
+    """A way to the model: its classifier, how many threads compute in it, and what the worker gives its batcher."""
 
     name: str
     classifier: Classifier
     threads: int
     limit: Callable[[], Limit]
+    linger: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,18 @@ class Tapped:
 def measured(way: Way, texts: Sequence[list[str]], rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS) -> Found:
     """Ratio, padding and queue time of one way to the model."""
     tapped, limit = Tapped(way.classifier), way.limit()
-    asyncio.run(saturated(tapped, limit, texts))  # warm, and the batches for the bare runs
+    asyncio.run(saturated(tapped, limit, way.linger, texts))  # warm, and the batches for the bare runs
     bare = BareModel(tapped.batches, way.threads)
     bares, rates, fills, wastes = [bare.rate()], [], [], []
     for _ in range(rounds):
-        rate, batcher = asyncio.run(saturated(tapped, limit, texts))
+        rate, batcher = asyncio.run(saturated(tapped, limit, way.linger, texts))
         rates.append(rate)
         fills.append(batcher.figures.fill.mean)
         wastes.append(batcher.figures.padding_waste or 0.0)
         bares.append(bare.rate())
     ratio = median(rate / ((bares[n] + bares[n + 1]) / 2) for n, rate in enumerate(rates))
     in_flight = limit.now
-    queue, answers = asyncio.run(half_load(tapped, way.limit(), texts, median(rates) / 2, seconds))
+    queue, answers = asyncio.run(half_load(tapped, limit, way.linger, texts, median(rates) / 2, seconds))
     return Found(
         way.name,
         median(rates),
@@ -113,11 +114,13 @@ def measured(way: Way, texts: Sequence[list[str]], rounds: int = ROUNDS, seconds
     )
 
 
-async def saturated(classifier: Classifier, limit: Limit, texts: Sequence[list[str]]) -> tuple[float, MicroBatcher]:
+async def saturated(
+    classifier: Classifier, limit: Limit, linger: float, texts: Sequence[list[str]]
+) -> tuple[float, MicroBatcher]:
     """Sentences a second between 15% and 90% of the texts' sentences, everything waiting."""
     turns, total = asyncio.Semaphore(MOST_TEXTS), sum(map(len, texts))
     done: list[tuple[float, int]] = []
-    async with MicroBatcher(classifier, limit=limit) as batcher:
+    async with MicroBatcher(classifier, limit=limit, linger=linger) as batcher:
 
         async def read(text: list[str]) -> None:
             async with turns:
@@ -130,13 +133,13 @@ async def saturated(classifier: Classifier, limit: Limit, texts: Sequence[list[s
 
 
 async def half_load(
-    classifier: Classifier, limit: Limit, texts: Sequence[list[str]], rate: float, seconds: float
+    classifier: Classifier, limit: Limit, linger: float, texts: Sequence[list[str]], rate: float, seconds: float
 ) -> tuple[MicroBatcher, list[float]]:
     """Texts at random moments, `rate` sentences a second; the batcher, and how long each text's answer took."""
     chance = random.Random(7)
     gap = sum(map(len, texts)) / len(texts) / rate  # seconds between texts, on average
     answers: list[float] = []
-    async with MicroBatcher(classifier, limit=limit) as batcher:
+    async with MicroBatcher(classifier, limit=limit, linger=linger) as batcher:
 
         async def read(text: list[str]) -> None:
             begun = time.monotonic()
@@ -197,7 +200,7 @@ def table(rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS, sentences: i
         way = Way(name, OnnxClassifier(load_artefact(None), threads), threads, Fixed)
         found.append(measured(way, texts, rounds, seconds))
     with triton() as client:
-        way = Way(f"Triton, {SERVER_THREADS} threads", client, SERVER_THREADS, Adaptive)
+        way = Way(f"Triton, {SERVER_THREADS} threads", client, SERVER_THREADS, Adaptive, SERVER_LINGER)
         found.append(measured(way, texts, rounds, seconds))
     return found
 

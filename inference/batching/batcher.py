@@ -1,8 +1,8 @@
 """Sentences of many messages become batches: asynchronous outside, threads inside.
 
 **When a batch leaves.** When fewer batches are in flight than `limit` allows, and: none is (an idle classifier starts
-at once), or the batch is full, or its oldest sentence has waited for `linger` seconds. So lingering costs something
-only while the classifier is busy anyhow.
+at once), or the batch is full, or its oldest sentence has waited for `linger` seconds. In process nothing is gained by
+lingering; of calls to a server it saves most at half load (docs/decisions/batching.md).
 
 **What a caller sees of a failing classifier.** A retriable error is not passed on: the batch goes back to its place in
 the queue and callers wait. After one, nothing leaves for a pause that doubles from `FIRST_PAUSE` to `LONGEST_PAUSE`,
@@ -56,7 +56,7 @@ class MicroBatcher:
         waiting: int = 2048,
         limit: Limit | None = None,
         *,
-        linger: float = 0.005,
+        linger: float = 0.0,
         cache: SentenceCache | None = None,
         first_stage: FirstStage | None = None,
         on_held: Held | None = None,

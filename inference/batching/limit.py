@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Adaptive", "Fixed", "Limit"]
+__all__ = ["SERVER_LINGER", "Adaptive", "Fixed", "Limit"]
 
 IN_PROCESS = 2
+SERVER_LINGER = 0.005  # seconds; see `MicroBatcher`
 
 
 class Limit(Protocol):

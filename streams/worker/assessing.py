@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from inference.batching import Adaptive, Fixed, MicroBatcher
+from inference.batching import SERVER_LINGER, Adaptive, Fixed, MicroBatcher
 from inference.cache import SentenceCache
 from inference.classifier import Classifier, Remote
 from inference.first_stage import FirstStage
@@ -64,6 +64,7 @@ class Assessing:
                 classifier,
                 waiting=max(1, settings.classifier_queue // len(monitor.topics)),  # a topic
                 limit=Adaptive() if isinstance(classifier, Remote) else Fixed(),
+                linger=SERVER_LINGER if isinstance(classifier, Remote) else 0.0,
                 cache=SentenceCache(settings.sentence_cache) if settings.sentence_cache else None,
                 first_stage=first_stage if monitor.text.first_stage else None,
                 on_held=self._on_held,
