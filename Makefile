@@ -62,8 +62,8 @@ kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 1
 triton: .venv/.product ## run a real tritonserver with the shipped model on 127.0.0.1:8001 until Ctrl+C (CPU, no Docker)
 	$(BIN)/python tools/triton/triton.py run --port 8001
 
-faults: .venv/.dev ## kill, freeze, flood and poison a real Triton under a stream, then audit; ten minutes
-	$(BIN)/python -m bench.triton_faults
+faults: .venv/.dev ## kill, freeze, flood and poison a real Triton under a stream, then audit; writes docs/results/triton.md
+	$(BIN)/python -m bench.triton_faults --page
 
 gpu-check: .venv/.dev ## the production container on a GPU beside float32 on this CPU (Docker, NVIDIA; docs/triton.md)
 	$(BIN)/python -m training.gpu_check
