@@ -1,8 +1,8 @@
 """What Triton does must lose no message: `python -m bench.triton_faults` (`make faults`).
 
 Notes stream through a worker on a real Kafka and a real Triton server while that is killed, frozen, flooded, poisoned
-or given a new version. Each run ends in `vigilia audit`, and the exit status is 1 if the server's return took 5 s or more
-to be felt. `--only NAME` runs one, `--page` writes docs/results/triton.md.
+or given a new version. Each run ends in `vigilia audit`; the exit status is 1 if a server's return was felt after 5 s
+or later. `--only NAME` runs one, `--page` writes docs/results/triton.md.
 """
 
 from __future__ import annotations
