@@ -275,8 +275,8 @@ class Alert(Struct, frozen=True):
 
     `bucket` is the bucket whose close (or, while provisional, whose open content) made this revision; `decided` the one
     up to which cases and table count: an earlier one after a follow-up, which changes no count. `statistic` and
-    `threshold` are those of the last alarm, which is earlier than `decided` where a late case came after it. `raised_at`
-    is the ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
+    `threshold` are those of the last alarm, earlier than `decided` where a late case came after it. `raised_at` is the
+    ISO 8601 day of the bucket that first raised it. `cases` counts the pair's cases in the reference window.
     `evidence` lists them, newest first, up to the monitor's limit; `evidence_omitted` says how many more there are.
     `measures` are beside the rule: PRR, ROR, IC and EBGM with their intervals. `windows` counts the pair's cases of the
     last day, week, month, half year and the whole reference window, in whole buckets up to `decided`.

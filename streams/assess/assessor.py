@@ -5,7 +5,8 @@ Each message becomes an assessment, or a dead letter that names why. What a text
 Coded evidence is every suspect or interacting product with every event term. A concomitant product is part of the
 fingerprints, no part of a pair. A monitor that reads text spells coded names like those it reads
 (`streams.terms.plain`), so that a drug of a report and the same drug of a note are one; one that reads none keeps them
-as they come. With evidence `narrative` a report gives its products alone: its events are those that its narrative tells.
+as they come. Then its vocabularies map them, if it has any (`streams.terms.translate`). With evidence `narrative` a
+report gives its products alone: its events are those that its narrative tells.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The history of raised and updated alerts, proved: the rule of its chain, written down a second time.
 
-hash = SHA-256("<hash before>|<bucket>|<alert id>|<content>"), in order of (bucket, alert id), from "" on. The content is
-the SHA-256 of the record as JSON with sorted keys and `chain` null: of the record as it stands in Redis, whichever
+hash = SHA-256("<hash before>|<bucket>|<alert id>|<content>"), in order of (bucket, alert id), from "" on. The content
+is the SHA-256 of the record as JSON with sorted keys and `chain` null: of the record as it stands in Redis, whichever
 version of vigilia wrote it.
 """
 
@@ -106,5 +106,7 @@ def prove(
         elif closed is None or alert.bucket > closed:
             found.ahead += 1
         elif found.fault is None:
-            found.fault = f"alert {alert.id}, published in the close of bucket {alert.bucket}: Redis has another history"
+            found.fault = (
+                f"alert {alert.id}, published in the close of bucket {alert.bucket}: Redis has another history"
+            )
     return found, hashes
