@@ -109,7 +109,7 @@ def weibull(days: ArrayLike, *, width: float = 1.0) -> Onset | None:
         return None
     args = (start, start + width, weight.astype(float))
     point = _largest(_from_logarithms(np.log(values + width / 2)), args)
-    if point is None:
+    if point is None or abs(point[0]) > _MAX_LOG - 0.01:  # the search stopped at the wall, not at a maximum
         return None
     information = _information(point, args)
     if not (np.linalg.eigvalsh(information) > 0).all():
