@@ -93,7 +93,7 @@ def promoting(board: Board, wish: Wish, clock: Callable[[], str] = now) -> Itera
     if route.last.monitor == wish.monitor:
         return
     bucket = _boundary(route, board.standing(route.last.monitor), wish.bucket)
-    _refuse(_hindrance(board, route, bucket))
+    _refuse(_look(board, route, bucket)[0])
     yield "propose"
     proposal = Proposed(
         secrets.token_hex(6), wish.stream, wish.monitor, bucket, wish.bucket_ms, clock(), wish.by, wish.why
@@ -106,7 +106,7 @@ def promoting(board: Board, wish: Wish, clock: Callable[[], str] = now) -> Itera
         )
     yield from settling(board, wish.stream, wish.by, clock)
     if not any(r.confirmed for r in board.records() if isinstance(r, Decided) and r.id == proposal.id):
-        _refuse(_hindrance(board, route, bucket))
+        _refuse(_look(board, route, bucket)[0])
         raise ConfigurationError(f"the promotion was given up by somebody else: look at stream {wish.stream}")
 
 
@@ -117,13 +117,10 @@ def settling(board: Board, stream: str, by: str, clock: Callable[[], str] = now)
     if pending is None:
         return
     yield "scan"
-    hindrance = _hindrance(board, before, pending.bucket)
+    hindrance, reported = _look(board, before, pending.bucket)
     if hindrance is None:
-        yield "copy"
-        board.copy(
-            (f"{published.alert.id}@{pending.id}".encode(), published.value, published.partition)
-            for published in _newest(board, before)
-        )
+        yield "copy"  # what was seen in the same look: by now there may be later revisions
+        board.copy((f"{r.alert.id}@{pending.id}".encode(), r.value, r.partition) for r in reported)
     yield "decide"
     board.write(Decided(pending.id, stream, hindrance is None, clock(), by))
 
@@ -149,35 +146,28 @@ def _boundary(route: Route, standing: Standing, wanted: int | None) -> int:
     return first
 
 
-def _hindrance(board: Board, route: Route, bucket: int) -> str | None:
-    """What forbids that `bucket` and all after it are taken from the monitor that reports them; None: nothing."""
+def _look(board: Board, route: Route, bucket: int) -> tuple[str | None, list[Published]]:
+    """What forbids that `bucket` and all after it are taken from the monitor that reports them (None: nothing), and the
+    newest revision of each alert that it has reported."""
     monitor = route.last.monitor
     standing = board.standing(monitor)
     if standing.closed is not None and standing.closed >= bucket:
-        return f"{monitor} has closed bucket {standing.closed} meanwhile: promote again"
-    missing = dict(standing.raised)
+        return f"{monitor} has closed bucket {standing.closed} meanwhile: promote again", []
+    missing, reported = dict(standing.raised), dict[str, Published]()
     for published in board.alerts():
         alert = published.alert
         if alert.monitor != monitor or alert.state not in ("raised", "updated"):
             continue
         if alert.bucket >= bucket:
-            return f"{monitor} has reported bucket {alert.bucket} before; its state was set back: let it catch up first"
+            back = f"{monitor} has reported bucket {alert.bucket} before; its state was set back: let it catch up first"
+            return back, []
         if alert.bucket >= missing.get(alert.id, alert.bucket):
             missing.pop(alert.id, None)
+        if published.key == alert.id.encode() and route.owner(alert.bucket) == monitor:
+            reported[alert.id] = published
     if missing:
-        return f"{len(missing)} alerts of {monitor} are not on the alerts topic yet: let its worker publish them first"
-    return None
-
-
-def _newest(board: Board, route: Route) -> list[Published]:
-    """The newest revision of each alert that the outgoing monitor has reported."""
-    found: dict[str, Published] = {}
-    for published in board.alerts():
-        alert = published.alert
-        reports = alert.monitor == route.last.monitor and alert.state in ("raised", "updated")
-        if reports and route.owner(alert.bucket) == alert.monitor and published.key == alert.id.encode():
-            found[alert.id] = published
-    return list(found.values())
+        return f"{len(missing)} alerts of {monitor} are not on the alerts topic yet: let its worker publish them", []
+    return None, list(reported.values())
 
 
 def _refuse(hindrance: str | None) -> None:

@@ -93,16 +93,19 @@ class Partition:
                 return SchemaMismatch(f"{where} holds no alert ({type(error).__name__})")
             log.warning("unreadable_alert", at=where, error=type(error).__name__)
             return None
-        if not self.revisions.offer(alert, offset, value):
-            return None
-        if self.route is None:
-            return None if offset < self.start else alert
-        return self._routed(alert, self.route, self.before if offset < self.start else None)
+        if self.route is not None:
+            return self._routed(alert, self.route, offset, value)
+        is_news = self.revisions.offer(alert, offset, value)
+        return alert if is_news and offset >= self.start else None
 
-    def _routed(self, alert: Alert, route: Route, before: Route | None) -> Alert | None:
-        """What the stream hands out. `before`: the route under which the record was passed the first time."""
+    def _routed(self, alert: Alert, route: Route, offset: int, value: bytes) -> Alert | None:
+        """What the stream hands out. Only what is the stream's is compared with what came before: the copy that a
+        promotion makes of an alert may lie behind a later revision that is another's."""
+        before = self.before if offset < self.start else None
         owner = route.owner(alert.bucket)
         if owner == alert.monitor:
+            if not self.revisions.offer(alert, offset, value):
+                return None
             if alert.state == "provisional":
                 self.provisional[alert.id] = alert
             else:
@@ -115,4 +118,5 @@ class Partition:
             shown = alert if before.owner(alert.bucket) in (alert.monitor, None) else None
         if shown is None:
             return None
-        return route.named(msgspec.structs.replace(shown, state="withdrawn"))  # another monitor reports its bucket now
+        gone = msgspec.structs.replace(shown, state="withdrawn")  # another monitor reports its bucket now
+        return route.named(gone) if self.revisions.offer(gone, offset, b"") else None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.cutover import promotion
@@ -227,13 +227,16 @@ class Play:
         "hand_out": 8, "save": 3, "crash": 1,
     }  # fmt: skip
 
+    BUSY: ClassVar = {"step": 8, "publish": 16, "fetch": 16, "hand_out": 16, "save": 8, "crash": 3}
+
     def __init__(self, seed: int, length: int) -> None:
         self.chance = random.Random(seed)
         self.world = World()
         self.operators: list[Iterator[str]] = []
         self.readers = [Reader(self.world) for _ in range(3)]  # the first never falls over
+        weights = self.WEIGHTS | (self.BUSY if seed % 2 else {})
         for _ in range(length):
-            getattr(self, self.chance.choices(list(self.WEIGHTS), list(self.WEIGHTS.values()))[0])()
+            getattr(self, self.chance.choices(list(weights), list(weights.values()))[0])()
         self.end()
 
     @property
@@ -294,7 +297,7 @@ class Play:
         last = max(actor.closed for actor in world.actors.values()) + 1
         for actor in world.actors.values():
             while actor.closed < last:
-                world.close(actor, PAIRS if actor.closed == last - 1 else ())
+                world.close(actor, PAIRS if actor.closed == last - 1 and self.chance.random() < 0.5 else ())
             world.catch_up(actor)
         list(settling(world, STREAM, "", lambda: ""))
         world.compact()
@@ -330,8 +333,7 @@ def check(play: Play) -> None:
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 1 << 32), st.integers(10, 160))
-@example(0, 160)
+@given(st.integers(0, 1 << 32), st.integers(10, 250))
 def test_whatever_is_promoted_rolled_back_and_broken_off_each_bucket_is_reported_by_one_monitor_alone(
     seed: int, length: int
 ) -> None:
@@ -342,7 +344,7 @@ def test_the_schedules_do_promote_roll_back_and_fail() -> None:
     worlds = [Play(seed, 150).world for seed in range(60)]
     decided = [r for world in worlds for r in world.cutovers if isinstance(r, Decided)]
     confirmed = sum(record.confirmed for record in decided)
-    assert confirmed > 60
+    assert confirmed > 30
     assert len(decided) - confirmed > 10
     routes = [route_of(STREAM, world.cutovers) for world in worlds]
     reporters = [[STREAM, *(step.monitor for step in route.steps)] for route in routes]
@@ -355,26 +357,21 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str, owner: Any, value: Any) -
 
     def all_is_well(seed: int) -> bool:
         try:
-            check(Play(seed, 150))
+            check(Play(seed, 200))
         except AssertionError:
             return False
         return True
 
-    assert not all(map(all_is_well, range(300)))
+    assert not all(map(all_is_well, range(400)))
 
 
 def test_without_the_second_look_a_bucket_is_reported_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken(monkeypatch, "_hindrance", promotion, lambda *_: None)
+    look = promotion._look
+    broken(monkeypatch, "_look", promotion, lambda *given: (None, look(*given)[1]))
 
 
 def test_without_the_copies_compaction_takes_alerts_from_late_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, "copy", World, lambda *_: None)
-
-
-def test_without_the_route_in_the_commit_a_reader_that_fell_over_misses_alerts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    broken(monkeypatch, "metadata", Partition, "")
 
 
 def test_without_the_pause_from_the_proposal_on_a_bucket_is_reported_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
