@@ -114,7 +114,7 @@ def test_a_larger_budget_alerts_on_12_february_1999_with_three_cases(reports: li
     [
         ("RV", "Intussusception"),
         ("DTAP", "Intussusception"),
-        ("HEP", "Adverse drug reaction"),
+        ("VARCEL", "Abortion"),
         ("DTP", "Mental retardation severity unspecified"),
     ],
 )
