@@ -19,6 +19,7 @@ from inference.artefact import load_artefact, shipped_folder
 from inference.triton import TritonClassifier, address_of
 from inference.triton.versions import Versions, read_versions
 from streams.cli import cli
+from streams.errors import Unavailable
 from tests.triton_models import other_artefact
 
 TEXT = "Severe rash after amoxicillin."
@@ -125,6 +126,22 @@ def test_what_cannot_be_loaded_is_taken_back(model: Command, server: Any, folder
     assert states(model)[1] == ("READY", True, True, None)
 
 
+def test_what_one_of_the_servers_does_not_take_is_taken_back_from_all(
+    model: Command, server: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = (
+        model("push", str(other_artefact(tmp_path / "other", threshold=0.8))).output.split("is version ")[1].split()[0]
+    )
+    before = versions(folder)
+    monkeypatch.setenv("VIGILIA_TRITON_URLS", f"{server.grpc},127.0.0.1:1")
+    assert isinstance(model("load", number).exception, Unavailable)
+    assert versions(folder) == before
+    monkeypatch.setenv("VIGILIA_TRITON_URLS", server.grpc)
+    found = states(model)
+    assert found[1] == ("READY", True, True, None)
+    assert found[int(number)][0] in ("UNLOADING", "UNAVAILABLE")
+
+
 def test_a_version_whose_answers_are_not_its_artefact_s_is_taken_back(
     model: Command, server: Any, folder: Path, tmp_path: Path
 ) -> None:
@@ -150,9 +167,11 @@ def test_a_version_whose_answers_are_not_its_artefact_s_is_taken_back(
 
 
 def test_a_server_that_reads_another_folder_is_found_out(
-    model: Command, triton_server: Any, monkeypatch: pytest.MonkeyPatch
+    model: Command, triton_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    number = (
+        model("push", str(other_artefact(tmp_path / "other", threshold=0.9))).output.split("is version ")[1].split()[0]
+    )
+    assert model("load", number).exception is None
     monkeypatch.setenv("VIGILIA_TRITON_URLS", triton_server.grpc)
-    found = states(model)
-    current = next(number for number, (_, is_current, *_) in found.items() if is_current)
-    assert "not ready: the server does not know it" in str(found[current][3])
+    assert "not ready: the server does not know it" in str(states(model)[int(number)][3])
