@@ -101,8 +101,8 @@ def weibull(days: ArrayLike, *, width: float = 1.0) -> Onset | None:
     >>> [round(x, 3) for x in fit.shape], round(fit.scale.estimate, 2), fit.pattern
     ([0.73, 0.494, 1.078], 7.63, 'constant')
     """
-    values = np.asarray(days, float)
-    if values.ndim != 1 or not (np.isfinite(values) & (values >= 0)).all() or not width > 0:
+    values = np.sort(np.asarray(days, float), axis=None)  # the order of cases must not decide a last bit
+    if not (np.isfinite(values) & (values >= 0)).all() or not width > 0:
         raise ValueError("days must be a list of numbers >= 0, and the width above 0")
     start, weight = np.unique(values, return_counts=True)
     if len(start) < 2:
