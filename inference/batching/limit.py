@@ -51,9 +51,9 @@ class Adaptive:
     Seconds a piece are averaged over a round of batches that began after the last change. The smallest average of this
     window (`window` seconds, and `ROUNDS`) and the one before is the cost without a queue, so of `now` batches in
     flight `now * (1 - smallest / average)` are waiting at the server (Brakmo and Peterson, TCP Vegas, 1995, with
-    batches for bytes). Fewer than `FEW`: one more in flight; more than `MANY`: one less. Rounds that did not use all of
-    `now` raise nothing: they show what an idle server costs. After each window a round at half the number looks for the
-    cost without a queue anew, else a queue that never goes away would become the measure.
+    batches for bytes). Fewer than `FEW`: one more in flight; more than `MANY`: one less, down to two. Rounds that did
+    not use all of `now` raise nothing: they show what an idle server costs. After each window a round at half the
+    number looks for the cost without a queue anew, else a queue that never goes away would become the measure.
 
     A refusal halves the number, once for all batches that had begun before it, and for a window it stays below what
     was refused.
@@ -113,7 +113,7 @@ class Adaptive:
         elif self._used and waiting < self.FEW:
             now = self.now + 1
         elif self._used and waiting > self.MANY:
-            now = self.now - 1
+            now = max(self.now - 1, min(self.now, IN_PROCESS))  # one is tokenised while another is away
         else:
             now = self.now
         since = self._window_since if self._window_since is not None else ended
