@@ -1,4 +1,4 @@
-"""Rates of VAERS in the months of RotaShield's signal, from a real Redis, beside a recount of the reports themselves."""
+"""Rates of VAERS in the months of RotaShield's signal, from a real Redis, beside a recount of its reports."""
 
 from __future__ import annotations
 
