@@ -27,6 +27,8 @@ MEASURES = {  # the rule's own first, then the usual ones beside it
     "recent_days": "days with a case in the last six months",
     "own_past_ratio": "ratio of the pair's own past (lambda)",
     "effect_bound": "least effect that the last six months support (5% quantile)",
+    "early_statistic": "statistic of the level early",
+    "strong_statistic": "statistic of the level strong",
     "prr": "PRR, 95% interval on the log scale",
     "ror": "ROR, 95% interval after Woolf",
     "ror_fisher": "ROR, conditional, Fisher's exact 95% interval",
