@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "command"]
 
 COMMANDS: dict[str, Entry] = {
     "fit": Entry("training.fit.command", "Fine-tune a base model by a recipe."),
+    "average": Entry("training.average_command", "The mean of several runs' weights, as a run of its own."),
     "export": Entry("training.export.command", "Turn a run's weights into the artefact that is served."),
     "first-stage": Entry("training.first_stage_command", "Train what spares the model hopeless sentences."),
     "evaluate": Entry("training.evaluate.commands", "Measure an artefact and write its results."),
@@ -20,7 +21,7 @@ COMMANDS: dict[str, Entry] = {
     "challenge": Entry("training.challenge.command", "Score a model on sentences that turn on what is asserted."),
     "card": Entry("training.export.card_command", "Write the model card from a run and its results."),
 }
-NEED_TORCH = ("fit", "export", "first-stage", "folds")  # the others read an artefact
+NEED_TORCH = ("fit", "average", "export", "first-stage", "folds")  # the others read an artefact
 
 
 class TrainGroup(LazyGroup):

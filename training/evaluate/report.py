@@ -105,6 +105,8 @@ def _run_lines(parts: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in data.items() if isinstance(v, int))
     lines = [f"- Recipe: base {recipe.get('base')}, seed {recipe.get('seed')}, precision {recipe.get('precision')}"]
     lines[0] += f"; fitting took {run['seconds'] / 60:.0f} minutes." if "seconds" in run else "."
+    if runs := len(recipe.get("averaged", ())):
+        lines.append(f"- The weights are the mean of {runs} runs; what is said of a fit is said of the first.")
     return [*lines, *([f"- Data of the fit: {counts}."] if counts else [])]
 
 

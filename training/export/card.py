@@ -197,6 +197,8 @@ def _training(card: Card) -> list[str]:
     for stage in recipe.get("stages", ()):
         settings = ", ".join(f"{key} {value}" for key, value in stage.items() if key != "name")
         lines.append(f"- Stage *{stage['name']}*: {settings}.")
+    if recipe.get("averaged"):
+        lines.append(f"- The weights are the mean of {len(recipe['averaged'])} runs; this is the recipe of the first.")
     if recipe.get("teachers"):
         lines.append(f"- Soft labels of {len(recipe['teachers'])} teacher(s), weight {recipe.get('distil_weight')}.")
     rest = {key: value for key, value in recipe.items() if isinstance(value, int | float | str) and key != "identity"}

@@ -17,7 +17,9 @@ import msgspec
 from training.data import FOLDS, FURTHER, SEED
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-RECORDED = frozenset({"data", "own", "sentences", "base_sha256", "teachers", "limit", "versions", "identity"})
+RECORDED = frozenset(
+    {"data", "own", "sentences", "base_sha256", "teachers", "limit", "versions", "identity", "averaged"}
+)
 
 
 class RecipeError(ValueError):
