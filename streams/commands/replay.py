@@ -32,7 +32,9 @@ __all__ = ["command"]
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @day_options
 @click.option("-m", "--monitor", metavar="FILE|NAME", help="Monitor to replay; default for vaers: vaers.")
-@click.option("--evidence", type=click.Choice(["coded", "text", "both", "narrative"]), help="Instead of the monitor's setting.")
+@click.option(
+    "--evidence", type=click.Choice(["coded", "text", "both", "narrative"]), help="Instead of the monitor's setting."
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the alerts, a JSON line each.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
 @click.option("--batch", type=click.IntRange(1, 10_000), help="Messages applied at a time.")
