@@ -54,9 +54,7 @@ class AlarmSettings(_Frozen):
         description="Beyond K pairs a closed vocabulary stops the worker; in an open one they need more evidence. "
         "Default: open where text is read.",
     )
-    false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="A: kept by strong, else nominal."
-    )
+    false_alarms_per_year: Annotated[float, Field(gt=0)] = Field(5.0, description="A: kept by strong, else nominal.")
     buckets_per_year: Annotated[float, Field(gt=0)] = Field(238.0, description="b: buckets with cases in a year.")
     burn_in_days: Annotated[int, Field(ge=0)] = 365
     window_days: Annotated[int, Field(ge=1)] = 730
