@@ -1,7 +1,7 @@
 """The mean of several runs' weights: as accurate as their ensemble, or nearly, at the cost of one model.
 
-Runs that start from the same base and heads end in one basin of the loss, so weights between them are as good as
-they or better: Wortsman et al. 2022, "Model soups", arXiv:2203.05482. Their vocabularies may have been cut differently: the
+Runs that start from the same base and heads end in one basin of the loss, so weights between them are as good as they
+or better: Wortsman et al. 2022, "Model soups", arXiv:2203.05482. Their vocabularies may have been cut differently: the
 first run's is kept, and pieces that another lacks keep the first run's row.
 """
 
