@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "dead-letters": Entry("streams.commands.dead_letters", "List messages that could not be used, or send them again."),
     "uncertain": Entry("streams.commands.uncertain", "List sentences that the classifier leaves open, for review."),
     "terms": Entry("streams.commands.terms", "Show which names no vocabulary knows."),
+    "duplicates": Entry("streams.commands.duplicates", "Show which reports were taken for one case and why."),
     "doctor": Entry("streams.commands.doctor", "Check what vigilia needs, and say what to do about it."),
     "budget-check": Entry("streams.commands.budget_check", "Count false alarms on permutations of a log."),
     "audit": Entry("streams.commands.audit", "Recount the log and compare it with Redis, cell by cell."),

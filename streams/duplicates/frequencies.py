@@ -58,7 +58,8 @@ class Frequencies:
     """Shares of values among `reports`, whose order does not matter. Nothing changes it afterwards.
 
     `neighbours`: pairs per report that have products, place and day of exposure in common. `text_bands` are shares of
-    pairs of strangers in each band of likeness, the others those of neighbours who are certainly two persons.
+    pairs of strangers in each band of likeness, the others those of neighbours who are certainly two persons;
+    `neighbour_onsets` those whose onsets differ, lie within the tolerance, and are the same.
     """
 
     def __init__(self, reports: Iterable[Report]) -> None:
@@ -78,6 +79,7 @@ class Frequencies:
         pairs, neighbours = _neighbours(ordered)
         self.neighbours = pairs / max(1, self.reports)
         self.text_bands = _text_bands(_strangers(ordered))
+        self.neighbour_onsets = _onsets(neighbours)
         self.neighbour_text_bands, self.neighbour_event_bands = _text_bands(neighbours), _event_bands(neighbours)
         self.hash = self._hash()
 
@@ -116,7 +118,7 @@ class Frequencies:
     def _hash(self) -> str:
         scales = [sorted(scale.counts.items()) for scale in (self.exposure, self.onset, self.lag, self.age)]
         terms = [sorted(table.items()) for table in (self._terms, self._together, self._ages)]
-        bands = [self.text_bands, self.neighbour_text_bands, self.neighbour_event_bands]
+        bands = [self.text_bands, self.neighbour_onsets, self.neighbour_text_bands, self.neighbour_event_bands]
         shares = [sorted(table.items()) for table in (self._sex, self._region)]
         content = [self.reports, self.neighbours, *bands, *shares, *scales, *terms]
         return blake2b(msgspec.json.encode(content), digest_size=8).hexdigest()
@@ -158,6 +160,11 @@ def _two_persons(one: Report, other: Report) -> bool:
     return aged or (one.sex != other.sex and bool(one.sex) and bool(other.sex))
 
 
+def _onsets(pairs: Iterable[Pair]) -> list[float]:
+    dated = ((a.onset, b.onset) for a, b in pairs)
+    return _shares(((x == y) + (abs(x - y) <= DAYS_NEAR) for x, y in dated if x is not None and y is not None), 3)
+
+
 def _text_bands(pairs: Iterable[Pair]) -> list[float]:
     return _shares(band_of(likeness(a.sketch, b.sketch)) for a, b in pairs if a.sketch and b.sketch)
 
@@ -166,7 +173,7 @@ def _event_bands(pairs: Iterable[Pair]) -> list[float]:
     return _shares(band_of(overlap(a.events, b.events)) for a, b in pairs if a.events and b.events)
 
 
-def _shares(bands: Iterable[int]) -> list[float]:
+def _shares(bands: Iterable[int], number: int = len(BANDS) + 1) -> list[float]:
     """The share of each band, never below that of one pair more than was seen: a sample can't say rarer than that."""
     found = Counter(bands)
-    return [(found[band] + 1) / (found.total() + 1) for band in range(len(BANDS) + 1)]
+    return [(found[band] + 1) / (found.total() + 1) for band in range(number)]

@@ -140,12 +140,13 @@ def _onset(one: Report, other: Report, table: Frequencies, exposure: Outcome) ->
         return FieldWeight("onset date", "blank", 0.0)
     same, near, scale = a == b, abs(a - b) <= DAYS_NEAR, table.onset
     shares, around = [scale.share(a)], [scale.around(a), scale.around(b)]
-    agree = exposure in ("hit", "near") and one.lag is not None and other.lag is not None
-    if one.lag is not None and other.lag is not None and agree:
+    if exposure in ("hit", "near") and one.lag is not None and other.lag is not None:
         shares += [table.lag.share(one.lag), table.lag.share(other.lag)]
         around = [max(around[0], table.lag.around(one.lag)), max(around[1], table.lag.around(other.lag))]
     bits = ordered(ONSET, max(shares) if same else None, (around[0], around[1]) if near else None)
-    return FieldWeight("onset date", _outcome(same, near), bits, bits if agree else min(bits, 0.0))
+    kind = same + near  # 0 apart, 1 near, 2 the same
+    expected = (ONSET.pair_miss, ONSET.pair_near, ONSET.pair_hit)[kind]
+    return FieldWeight("onset date", _outcome(same, near), bits, banded(expected, table.neighbour_onsets[kind]))
 
 
 def _age(one: Report, other: Report, table: Frequencies) -> FieldWeight:
