@@ -174,6 +174,6 @@ def _event_bands(pairs: Iterable[Pair]) -> list[float]:
 
 
 def _shares(bands: Iterable[int], number: int = len(BANDS) + 1) -> list[float]:
-    """The share of each band, never below that of one pair more than was seen: a sample can't say rarer than that."""
+    """The share of each band, as if one more pair were in each (Laplace): a sample never says that a thing can't be."""
     found = Counter(bands)
-    return [(found[band] + 1) / (found.total() + 1) for band in range(number)]
+    return [(found[band] + 1) / (found.total() + number) for band in range(number)]
