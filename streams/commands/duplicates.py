@@ -162,7 +162,7 @@ def _print(listing: Listing, merges: list[Merge], suspects: list[Suspicion], lim
         f"({listing.false_per_report:g} false ones a report by the model; frequencies {listing.table})"
     )
     if listing.unread:
-        click.echo(f"{listing.unread:,} cases could not be compared: their messages are gone from the source topic")
+        click.echo(f"{listing.unread:,} cases could not be compared: their messages are gone from the source topics")
     if suspects and not explained:
         columns = ("message", "case", "maybe the same as", "case", ">bits", ">beside neighbours", "agree", "differ")
         print_table(columns, map(_suspect_row, suspects[:limit]))
