@@ -18,6 +18,7 @@ pytestmark = pytest.mark.kafka
 
 DAY = 86_400_000
 START = 10_957 * DAY
+REGIONS = "ABCDEFGH"
 STORY = "Patient complained of numbness of the left arm and a metallic taste, seen by the school nurse Ms Abernathy"
 COPY = STORY.replace("complained", "complaned").replace("numbness", "numbnes")
 
@@ -30,7 +31,7 @@ def report(number: int, **fields: Any) -> dict[str, Any]:
         "type": "adverse_event", "case_id": f"c{number}", "received_at": START + number * DAY // 10,
         "products": [{"name": chance.choice(["Ain", "Bin", "Cin"])}],
         "events": sorted(chance.sample(["Fever", "Rash", "Pain", "Syncope", "Chills"], 2)),
-        "patient": {"age_years": chance.randint(1, 80), "sex": chance.choice("FM"), "region": chance.choice("ABCDEFGH")},
+        "patient": {"age_years": chance.randint(1, 80), "sex": chance.choice("FM"), "region": chance.choice(REGIONS)},
         "exposure_date": str(exposure), "onset_date": str(onset),
         "narrative": " ".join(chance.choices(["fever", "rash", "arm", "was", "seen", "then", "better", "day"], k=20)),
         **fields,
