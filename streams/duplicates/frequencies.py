@@ -14,7 +14,7 @@ from itertools import accumulate, combinations, pairwise
 
 import msgspec
 
-from streams.duplicates.report import Report, likeness, overlap
+from streams.duplicates.report import Report, are_long, likeness, overlap
 
 __all__ = ["BANDS", "Frequencies", "band_of"]
 
@@ -57,9 +57,10 @@ class _Scale:
 class Frequencies:
     """Shares of values among `reports`, whose order does not matter. Nothing changes it afterwards.
 
-    `neighbours`: pairs per report that have products, place and day of exposure in common. `text_bands` are shares of
-    pairs of strangers in each band of likeness, the others those of neighbours who are certainly two persons;
-    `neighbour_onsets` those whose onsets differ, lie within the tolerance, and are the same.
+    `neighbours`: pairs per report that have products, place and day of exposure in common. `text_bands`: shares of
+    pairs of strangers in each band of likeness. The others are of neighbours who are certainly two persons:
+    `neighbour_text_bands` where a text of the two is short and where both are long, `neighbour_onsets` those whose
+    onsets differ, lie within the tolerance, and are the same.
     """
 
     def __init__(self, reports: Iterable[Report]) -> None:
@@ -80,7 +81,10 @@ class Frequencies:
         self.neighbours = pairs / max(1, self.reports)
         self.text_bands = _text_bands(_strangers(ordered))
         self.neighbour_onsets = _onsets(neighbours)
-        self.neighbour_text_bands, self.neighbour_event_bands = _text_bands(neighbours), _event_bands(neighbours)
+        self.neighbour_text_bands = [
+            _text_bands(pair for pair in neighbours if are_long(*pair) == long) for long in (False, True)
+        ]
+        self.neighbour_event_bands = _event_bands(neighbours)
         self.hash = self._hash()
 
     def sex(self, value: str) -> float:
@@ -118,7 +122,7 @@ class Frequencies:
     def _hash(self) -> str:
         scales = [sorted(scale.counts.items()) for scale in (self.exposure, self.onset, self.lag, self.age)]
         terms = [sorted(table.items()) for table in (self._terms, self._together, self._ages)]
-        bands = [self.text_bands, self.neighbour_onsets, self.neighbour_text_bands, self.neighbour_event_bands]
+        bands = [self.text_bands, self.neighbour_onsets, *self.neighbour_text_bands, self.neighbour_event_bands]
         shares = [sorted(table.items()) for table in (self._sex, self._region)]
         content = [self.reports, self.neighbours, *bands, *shares, *scales, *terms]
         return blake2b(msgspec.json.encode(content), digest_size=8).hexdigest()

@@ -8,7 +8,7 @@ from zlib import crc32
 from streams.assess.fingerprints import LEAST_TEXT, normalised_text
 from streams.events import ClinicalNote, SourceMessage
 
-__all__ = ["Place", "Report", "likeness", "overlap", "report_of", "sketch_of"]
+__all__ = ["Place", "Report", "are_long", "likeness", "overlap", "report_of", "sketch_of"]
 
 SKETCH = 32  # hashes kept of a text: its likeness to another is then right within 0.09 (one standard error)
 _RUN = 3  # words
@@ -86,6 +86,11 @@ def likeness(one: tuple[int, ...], other: tuple[int, ...]) -> float:
         return 0.0
     smallest = sorted({*one, *other})[:SKETCH]
     return sum(run in common for run in smallest) / len(smallest)
+
+
+def are_long(one: Report, other: Report) -> bool:
+    """Whether both texts have 34 words or more: two persons are seldom reported in the same 34 words."""
+    return len(one.sketch) == len(other.sketch) == SKETCH
 
 
 def overlap(one: tuple[str, ...], other: tuple[str, ...]) -> float:

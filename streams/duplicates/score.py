@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from streams.duplicates.frequencies import BANDS, DAYS_NEAR, YEARS_NEAR, Frequencies, band_of
-from streams.duplicates.report import Report, likeness, overlap
+from streams.duplicates.report import Report, are_long, likeness, overlap
 from streams.signals.hitmiss import Errors, banded, discrete, ordered, terms
 
 __all__ = ["FieldWeight", "Most", "Score", "most", "score", "score_above"]
@@ -194,7 +194,8 @@ def _text(one: Report, other: Report, table: Frequencies) -> FieldWeight:
     band = band_of(alike)
     outcome: Outcome = "hit" if alike >= BANDS[-1] else "part" if band else "miss"
     bits = banded(TEXT[band], table.text_bands[band])
-    return FieldWeight("text", outcome, bits, banded(TEXT[band], table.neighbour_text_bands[band]), f"{alike:.0%}")
+    neighbours = table.neighbour_text_bands[are_long(one, other)]
+    return FieldWeight("text", outcome, bits, banded(TEXT[band], neighbours[band]), f"{alike:.0%}")
 
 
 def _list(name: str, errors: Errors, one: tuple[str, ...], other: tuple[str, ...], shares: list[float]) -> FieldWeight:
