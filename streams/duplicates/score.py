@@ -36,6 +36,8 @@ TEXT: Final = (
 )  # of duplicates in each band: told anew, cut, typed again, copied
 LISTS: Final = (0.08, 0.07, 0.20, 0.20, 0.45)  # of duplicates in each band of overlap of their events
 
+_ROUNDING = 1e-6  # of a score
+
 Outcome = Literal["hit", "near", "miss", "part", "blank", "said by text", "said by events"]
 
 
@@ -86,7 +88,7 @@ def score_above(
     simple = _simple(one, other, table)
     products = min(ceiling.products for ceiling in ceilings)
     story = max(_most_text(table), min(ceiling.events for ceiling in ceilings))
-    if sum(field.bits for field in simple) + products + story < least[0]:
+    if sum(field.bits for field in simple) + products + story < least[0] - _ROUNDING:
         return None
     found = _total([*simple, _products(one, other, table), *_story(one, other, table)])
     return found if found.bits >= least[0] and found.beside >= least[1] else None

@@ -39,7 +39,9 @@ def report(number: int, **fields: Any) -> Report:
         region=chance.choice(["TX", "CA", "NY", ""]),
         exposure=exposure,
         onset=exposure + chance.choice([0, 0, 1, 2, 9]),
-        sketch=sketch_of(" ".join(chance.choices(WORDS, k=30))),
+        sketch=sketch_of(
+            " ".join([*random.Random(number % 5).choices(WORDS, k=number % 40), *chance.choices(WORDS, k=9)])
+        ),
     )
     return made._replace(**fields)
 
@@ -62,7 +64,9 @@ def test_the_short_cut_refuses_nothing_that_reaches_the_threshold(
     a, b = REPORTS[one], REPORTS[other]
     found = score(a, b, TABLE)
     reaches = found.bits >= least[0] and found.beside >= least[1]
-    assert score_above(a, b, TABLE, least, (most(a, TABLE), most(b, TABLE))) == (found if reaches else None)
+    ceilings = (most(a, TABLE), most(b, TABLE))
+    assert score_above(a, b, TABLE, least, ceilings) == (found if reaches else None)
+    assert score_above(a, b, TABLE, (found.bits, found.beside), ceilings) == found
 
 
 @settings(max_examples=10, deadline=None)
@@ -73,6 +77,13 @@ def test_the_order_of_arrival_does_not_matter(chance: random.Random) -> None:
     table = Frequencies(shuffled)
     assert table.hash == TABLE.hash
     assert find(shuffled, table, 730) == find([*REPORTS, COPY], TABLE, 730)
+
+
+def test_of_several_equal_scores_the_first_report_is_named() -> None:
+    again = COPY._replace(bucket=130, place=("other", 1, 8), case_id="y")
+    everything = [again, *REPORTS, COPY]
+    found = find(everything, Frequencies(everything), 730)
+    assert {suspect.report.case_id: suspect.of.case_id for suspect in found.suspects} == {"x": "c100", "y": "c100"}
 
 
 def test_a_copy_without_its_age_is_suspected_of_its_original_and_explained() -> None:
