@@ -22,11 +22,13 @@ from bench.vaers import FOLDER, MONITOR
 from streams.commands.duplicates import read_files
 from streams.commands.files import messages
 from streams.duplicates.listing import Listing, list_duplicates
+from streams.duplicates.suspects import FALSE_PER_REPORT
 from streams.events import AdverseEvent
 
 SHARE = 0.05
 HORIZON = 730
 SEED = 1
+RATES = (FALSE_PER_REPORT, 0.01)
 DAY_MS = 86_400_000
 
 Change = Callable[[AdverseEvent, random.Random], AdverseEvent]
@@ -48,10 +50,10 @@ def main() -> None:
     print(text)
 
 
-def listed(reports: Sequence[AdverseEvent]) -> Listing:
-    """Merges and suspects of `reports`, which arrive in this order."""
+def listed(reports: Sequence[AdverseEvent]) -> list[Listing]:
+    """Merges and suspects of `reports`, which arrive in this order: one listing for each of RATES."""
     cases, compared = read_files(reports, MONITOR)
-    return list_duplicates(cases, compared, HORIZON)
+    return [list_duplicates(cases, compared, HORIZON, rate) for rate in RATES]
 
 
 class Copy(NamedTuple):
@@ -143,30 +145,19 @@ def retold(narrative: str | None, chance: random.Random) -> str | None:
     return " ".join(chance.sample(words, len(words) // 2)) or None
 
 
-def on_copies(copies: Sequence[Copy], found: Listing) -> str:
-    """Recall by change: by the keys alone, and with the suspects."""
-    root = roots((merge.case_id, merge.of_case) for merge in found.merges)
-    scored = {frozenset((root(suspect.case_id), root(suspect.of_case))) for suspect in found.suspects}
-    rows = [
-        "| what was changed | copies | found by the keys | by the score besides | recall of keys | with score |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    totals: Counter[str] = Counter()
-    for change in dict.fromkeys(copy.change for copy in copies):
-        of = [copy for copy in copies if copy.change == change]
-        ends = [(root(copy.report.case_id), root(copy.of)) for copy in of]
-        key = sum(one == other for one, other in ends)
-        more = sum(one != other and frozenset((one, other)) in scored for one, other in ends)
-        totals.update(copies=len(of), key=key, more=more)
-        rows.append(row(change, len(of), key, more))
-    rows.append(row("**all**", totals["copies"], totals["key"], totals["more"]))
+def on_copies(copies: Sequence[Copy], found: Sequence[Listing]) -> str:
+    """Recall by change: by the keys alone, and with the suspects at each rate."""
+    root = roots((merge.case_id, merge.of_case) for merge in found[0].merges)
+    scored = [{frozenset((root(x.case_id), root(x.of_case))) for x in listing.suspects} for listing in found]
+    rates = "".join(f" recall with the score at {rate:g} |" for rate in RATES)
+    rows = [f"| what was changed | copies | recall of the keys |{rates}", "|---|--:|--:|" + "--:|" * len(RATES)]
+    for change in [*dict.fromkeys(copy.change for copy in copies), None]:
+        ends = [(root(copy.report.case_id), root(copy.of)) for copy in copies if change in (None, copy.change)]
+        keys = sum(one == other for one, other in ends)
+        besides = [sum(one != other and frozenset((one, other)) in pairs for one, other in ends) for pairs in scored]
+        shares = "".join(f" {(keys + more) / len(ends):.1%} |" for more in besides)
+        rows.append(f"| {change or '**all**'} | {len(ends):,} | {keys / len(ends):.1%} |{shares}")
     return "## Copies that are found\n\n" + "\n".join(rows)
-
-
-def row(name: str, copies: int, key: int, more: int) -> str:
-    """A line of the table."""
-    both = key + more
-    return f"| {name} | {copies:,} | {key:,} | {more:,} | {key / copies:.1%} | {both / copies:.1%} |"
 
 
 def roots(joined: Iterable[tuple[str, str]]) -> Callable[[str], str]:
@@ -184,7 +175,7 @@ def roots(joined: Iterable[tuple[str, str]]) -> Callable[[str], str]:
     return root
 
 
-def precision(copies: Sequence[Copy], found: Listing) -> str:
+def precision(copies: Sequence[Copy], found: Sequence[Listing]) -> str:
     """Of what involves a copy, how much joins two reports that are not of one case."""
     origin = {copy.report.case_id: copy.of for copy in copies}
 
@@ -192,27 +183,36 @@ def precision(copies: Sequence[Copy], found: Listing) -> str:
         involved = [pair for pair in joined if origin.keys() & {*pair}]
         right = sum(len({origin.get(case, case) for case in pair}) == 1 for pair in involved)
         share = f"{right:,} join it with its original ({right / len(involved):.1%})"
-        return f"of {len(involved):,} {kind} that involve a copy, {share}"
+        return f"- {kind}: {len(involved):,} involve a copy, {share}"
 
-    merges = told("merges", ((merge.case_id, merge.of_case) for merge in found.merges))
-    suspects = told("suspects", ((suspect.case_id, suspect.of_case) for suspect in found.suspects))
+    lines = [told("merges", ((merge.case_id, merge.of_case) for merge in found[0].merges))]
+    lines += [told(f"suspects at {x.false_per_report:g}", ((s.case_id, s.of_case) for s in x.suspects)) for x in found]
     return (
-        f"Precision: {merges}; {suspects}. The others join it with a third report, some of which are real duplicates."
+        "Precision. What joins a copy with a third report counts as wrong, though some of these are duplicates.\n\n"
+        + ("\n".join(lines))
     )
 
 
-def on_real(natural: Listing, facts: dict[str, tuple[float | None, str]]) -> str:
+def on_real(natural: Sequence[Listing], facts: dict[str, tuple[float | None, str]]) -> str:
     """What is merged and suspected of the reports as they are, and how many suspects must be wrong."""
-    by = Counter(" + ".join(merge.keys) for merge in natural.merges)
-    rows = [f"| merged by {keys} | {number:,} |" for keys, number in by.most_common()]
-    outcomes = Counter(sexes(suspect.case_id, suspect.of_case, facts) for suspect in natural.suspects)
-    rows.append(f"| suspects among the {natural.counted:,} that count | {len(natural.suspects):,} |")
-    rows += [f"| … of these with {kind} | {number:,} |" for kind, number in outcomes.most_common()]
-    strangers, neighbours = natural.least
+    by = Counter(" + ".join(merge.keys) for merge in natural[0].merges)
+    keys = ", ".join(f"{number:,} by {key}" for key, number in by.most_common())
+    outcomes = [Counter(sexes(x.case_id, x.of_case, facts) for x in listing.suspects) for listing in natural]
+    rows = [
+        f"Merged: {keys}. {natural[0].counted:,} count, {natural[0].compared:,} pairs of them share a blocking key.",
+        "",
+        "| suspects |" + "".join(f" at {rate:g} |" for rate in RATES),
+        "|---|" + "--:|" * len(RATES),
+        "| bits against strangers |" + "".join(f" {listing.least[0]:.1f} |" for listing in natural),
+        "| bits against neighbours |" + "".join(f" {listing.least[1]:.1f} |" for listing in natural),
+        "| **all** |" + "".join(f" {len(listing.suspects):,} |" for listing in natural),
+    ]
+    rows += [f"| {kind} |" + "".join(f" {count[kind]:,} |" for count in outcomes) for kind in sorted(outcomes[-1])]
     return (
-        "## What is found on the real reports\n\n| | |\n|---|--:|\n" + "\n".join(rows) + "\n\n"
-        f"Threshold: {strangers:.1f} bits against strangers, {neighbours:.1f} against neighbours, at "
-        f"{natural.false_per_report:g} false suspects a report; {natural.compared:,} pairs share a blocking key."
+        "## What is found on the real reports\n\n"
+        + "\n".join(rows)
+        + "\n\nWrong suspects are of another sex as often as "
+        "of the same, or rarer: twice those of another sex is a guess at how many are wrong."
     )
 
 
@@ -252,13 +252,19 @@ def impossible(reports: Sequence[AdverseEvent]) -> str:
         elif year >= 1996:
             new.append(report)
     found = listed(sorted([*old, *new], key=lambda report: (report.received_at, report.case_id)))
-    wrong = [x for x in found.suspects if x.case_id.startswith("old-") != x.of_case.startswith("old-")]
-    merged = [x for x in found.merges if x.case_id.startswith("old-") != x.of_case.startswith("old-")]
+
+    def across(listing: Listing) -> int:
+        return sum(x.case_id.startswith("old-") != x.of_case.startswith("old-") for x in listing.suspects)
+
+    merged = sum(x.case_id.startswith("old-") != x.of_case.startswith("old-") for x in found[0].merges)
+    lines = [
+        f"- suspects at {listing.false_per_report:g}: {across(listing):,} join reports of both times, "
+        f"{across(listing) / listing.counted:.5f} a report"
+        for listing in found
+    ]
     return (
-        "## What is found where nothing can be\n\n"
-        f"{len(old):,} reports of 1990-94, moved 312 weeks on, among {len(new):,} of 1996-2000: {len(wrong):,} "
-        f"suspects join reports of both times, {len(wrong) / found.counted:.5f} a report; allowed by the model "
-        f"{found.false_per_report:g}. By key {len(merged):,} were merged."
+        f"## What is found where nothing can be\n\n{len(old):,} reports of 1990-94, moved 312 weeks on, among "
+        f"{len(new):,} of 1996-2000. By key {merged:,} were merged.\n\n" + "\n".join(lines)
     )
 
 
