@@ -121,8 +121,9 @@ def flooded(place: Place) -> Found:
     models = place.folder / "flooded"
     repository = Repository(models, NAME)
     repository.push(load_artefact(shipped_folder()))
-    for path in (models / NAME).rglob("*.pbtxt"):
-        path.write_text(path.read_text("utf-8").replace("max_queue_size: 256", "max_queue_size: 8"), "utf-8")
+    path = models / NAME / "configs" / "cpu.pbtxt"
+    queue = "dynamic_batching { default_queue_policy { max_queue_size: 8 } }\n"  # without it the queue has no end
+    path.write_text(path.read_text("utf-8") + queue, "utf-8")
     with place.tool.Server(models) as server, classified_by(server):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):

@@ -31,16 +31,6 @@ output [
   {{ name: "effect" data_type: TYPE_FP32 dims: [ -1, 3 ] }},
   {{ name: "pair" data_type: TYPE_FP32 dims: [ -1, -1 ] }}
 ]
-dynamic_batching {{
-  preferred_batch_size: [ 16, 32, 64 ]
-  max_queue_delay_microseconds: 500
-  default_queue_policy {{
-    timeout_action: REJECT
-    default_timeout_microseconds: 5000000
-    allow_timeout_override: true
-    max_queue_size: 256
-  }}
-}}
 response_cache {{ enable: false }}
 model_warmup [
   {{
@@ -56,6 +46,21 @@ model_warmup [
     }}
   }}
 ]
+"""
+
+# Only for GPUs: this scheduler now and then leaves a request of a quiet server waiting for half a second
+# (docs/decisions/triton.md). The client sends whole batches of one length, so on CPUs there is nothing to gain by it.
+_BATCHING = """\
+dynamic_batching {
+  preferred_batch_size: [ 16, 32, 64 ]
+  max_queue_delay_microseconds: 500
+  default_queue_policy {
+    timeout_action: REJECT
+    default_timeout_microseconds: 5000000
+    allow_timeout_override: true
+    max_queue_size: 256
+  }
+}
 """
 
 _CPU = """\
@@ -96,7 +101,7 @@ def write_configurations(folder: Path, warm_ids: list[int], step: int, max_piece
     tensors = _TENSORS.format(batch=MAX_BATCH, warm=WARM_UP_PIECES)
     gpu = _GPU.format(smallest=f"1x{step}", largest=f"{MAX_BATCH}x{max_pieces}")
     (folder / "configs").mkdir(parents=True, exist_ok=True)
-    for name, text in zip(CONFIGURATIONS, (tensors + gpu, tensors + _CPU), strict=True):
+    for name, text in zip(CONFIGURATIONS, (tensors + _BATCHING + gpu, tensors + _CPU), strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     ids = np.zeros(WARM_UP_PIECES, dtype=np.int64)
     given = warm_ids[:WARM_UP_PIECES]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import threading
 import time
@@ -192,7 +191,8 @@ def narrow(triton_tool: ModuleType, tmp_path_factory: pytest.TempPathFactory, se
     """A server that wants TLS from both sides; its model `narrow` has room for one request beside those it works on."""
     repository = tmp_path_factory.mktemp("narrow")
     serve_as(repository, "adverse_event")
-    serve_as(repository, "narrow", lambda text: re.sub(r"max_queue_size: \d+", "max_queue_size: 1", text))
+    queue = "dynamic_batching { default_queue_policy { max_queue_size: 1 } }\n"  # which the CPU configuration has not
+    serve_as(repository, "narrow", lambda text: text + queue)
     files = {"server-cert": "server.pem", "server-key": "server.key", "root-cert": "ca.pem"}
     options = [f"--grpc-{name}={secured / file}" for name, file in files.items()]
     with triton_tool.Server(models=repository, options=["--grpc-use-ssl-mutual=1", *options]) as server:
