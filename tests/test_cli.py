@@ -23,8 +23,8 @@ from streams.errors import ConfigurationError, StateConflict, StoreUnavailable, 
 SECRET = "Mrs Margarethe Quellwasser"
 PROMISED = [
     "demo", "run", "load", "replay", "alerts", "explain", "review", "history", "rates", "classify", "parse",
-    "dead-letters", "uncertain", "terms", "doctor", "budget-check", "audit", "monitor", "promote", "diff", "model",
-    "train",
+    "dead-letters", "uncertain", "terms", "duplicates", "doctor", "budget-check", "audit", "monitor", "promote", "diff",
+    "model", "train",
 ]  # fmt: skip
 VIGILIA = [sys.executable, "-m", "streams.cli"]
 

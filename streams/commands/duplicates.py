@@ -31,7 +31,7 @@ SHOWN = 20
 _DAY_MS = 86_400_000
 
 
-@click.command("duplicates", short_help="Show which reports were taken for one case and why, and which may be one.")
+@click.command("duplicates", short_help="Show which reports were taken for one case and why.")
 @click.argument("format_", metavar="[FORMAT]", type=click.Choice(["vaers", "json"]), required=False)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @day_options
