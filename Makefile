@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench budget rules scale faults gpu-check kafka triton notes teacher train lock schemas plot clean
+.PHONY: help install install-dev demo test lint format bench budget rules duplicates scale faults gpu-check kafka triton notes teacher train lock schemas plot clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ budget: .venv/.dev ## false alarms where nothing is true, beside the budget; hal
 
 rules: .venv/.dev ## the alarm rule beside the usual ones on VAERS, and on permutations of it (needs ../shared/data)
 	$(BIN)/python -m bench.rules
+
+duplicates: .venv/.dev ## what finds injected duplicates, and what it finds of the real reports (needs ../shared/data)
+	$(BIN)/python -m bench.duplicates
 
 scale: .venv/.dev ## how long a bucket takes to close with 100,000 and a million pairs
 	$(BIN)/python -m bench.close
