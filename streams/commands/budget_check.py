@@ -30,7 +30,7 @@ __all__ = ["command"]
 COLUMNS = ("level", ">budget", ">false alarms/year", ">least", ">most", ">pairs/year", ">as it is/year", "")
 
 
-@click.command("budget-check")
+@click.command("budget-check", short_help="Count false alarms on permutations of a log.")
 @click.argument("format_", metavar="[FORMAT]", type=click.Choice(["vaers", "json"]), required=False)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @day_options

@@ -14,7 +14,12 @@ __all__ = ["command"]
 
 @click.group("monitor", short_help="Make a new monitor from a running one.")
 def command() -> None:
-    """Make a new monitor from a running one."""
+    """Make a new monitor from a running one.
+
+    \b
+    Example:
+      vigilia monitor fork our-hospital trial.toml --at 2026-11-01
+    """
 
 
 @command.command("fork", short_help="Take a monitor's assessments up to a bucket, score what follows anew.")
