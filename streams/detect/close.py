@@ -90,7 +90,7 @@ class Detector:
         self.rule = rule
         self.memory = memory
         self.window = window
-        self.recent = window.tail(rule.concurrent)
+        self.recent = window.tail(min(rule.concurrent, rule.window))  # no longer than what is kept to rebuild it from
         self.drugs: list[str] = list(drugs)
         self._index = {drug: i for i, drug in enumerate(self.drugs)}
         self._states: dict[str, DrugState] = {}

@@ -5,7 +5,7 @@ that were chosen where the rule's description leaves room):
 
 ```
 p_r  = (m_r + 0.5) / (N + 1)            p_rs = (m_rs + 200 p_r) / (N_s + 200)
-E    = max(1, (2 + m') / (2 + sum_s N'_s p_rs)) * sum_s n_ds p_rs
+E    = max(1, (5 + m') / (5 + sum_s N'_s p_rs)) * sum_s n_ds p_rs
 M[theta] = M[theta] * theta^x * ((beta + rho E) / (beta + theta rho E))^(alpha + x) + a          x = min(S, 3)
 ```
 N, m: cases, and event scores, of the trailing window including this bucket; n_d: this bucket's cases with the drug;
@@ -46,7 +46,7 @@ def reference_rates(*, event_micro: Counts, cases: Counts, rule: AlarmRule) -> F
 def surge(*, event_micro: Counts, cases: Counts, rates: Floats, rule: AlarmRule) -> Floats:
     """How many times as often as by `rates` each event has been reported lately with other drugs; at least 1.
 
-    (2 + m') / (2 + sum over s of N'_s p_rs), m' and N' of the last weeks' cases without the drug: shapes (strata,
+    (5 + m') / (5 + sum over s of N'_s p_rs), m' and N' of the last weeks' cases without the drug: shapes (strata,
     events) and (strata,).
     """
     expected = expected_cases(drug_cases=cases, rates=rates)

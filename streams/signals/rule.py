@@ -34,7 +34,7 @@ class AlarmRule:
     rho: float = 2.0
     stratum_prior: float = 200.0
     past_prior: float = 5.0
-    concurrent_prior: float = 2.0
+    concurrent_prior: float = 5.0
     score_cap: float = 3.0
     min_cases: float = 3.0
     min_days: int = 3

@@ -196,7 +196,7 @@ def recount(
         rates = [(with_event[s] + 200 * overall) / (in_stratum[s] + 200) for s in range(5)]
         lately = [d for d in in_window if d > day - 30]
         foreseen = sum(daily_others[d][s] * rates[s] for d in lately for s in range(5))
-        surge = max(1.0, (2 + sum(sum(daily_others_event[d]) for d in lately)) / (2 + foreseen))
+        surge = max(1.0, (5 + sum(sum(daily_others_event[d]) for d in lately)) / (5 + foreseen))
         expected = surge * sum(n * rate for n, rate in zip(with_drug, rates, strict=True))
         score = sum(drug in r.products and event in r.events for r in reports)
         history.append((day, score, expected))
