@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from inference.artefact import MANIFEST, load_artefact, shipped_folder
 from inference.classifier import Classifier, Reading
+from inference.conformal import NOT
 from inference.first_stage import FILE, FirstStage, Header, Screened, buckets, first_stage_of, words
 from streams.errors import WrongModel
 
@@ -166,18 +167,26 @@ def test_sentences_with_an_adverse_event_get_through(shipped: FirstStage, senten
     assert shipped.reading(sentence) is None
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "She lives with her husband and two children.",
-        "Follow up in two weeks.",
-        "The lungs are clear to auscultation bilaterally.",
-    ],
+ORDINARY = (
+    "She lives with her husband and two children.",
+    "Follow up in two weeks.",
+    "The lungs are clear to auscultation bilaterally.",
+    "Blood pressure is 128/76, pulse 72.",
+    "He works as a teacher and exercises three times a week.",
+    "The abdomen is soft and not tender.",
+    "We will see her again in three months.",
+    "Her mother is 78 and in good health.",
 )
-def test_sentences_of_a_note_without_one_are_spared(shipped: FirstStage, sentence: str) -> None:
-    reading = shipped.reading(sentence)
-    assert reading == Reading(shipped.header.probability)
-    assert 0 < reading.probability < load_artefact().manifest.threshold / 5
+
+
+def test_ordinary_sentences_of_a_note_are_spared_more_often_than_not(shipped: FirstStage) -> None:
+    spared = [reading for sentence in ORDINARY if (reading := shipped.reading(sentence)) is not None]
+    assert len(spared) > len(ORDINARY) / 2
+    for reading in spared:
+        assert reading._replace(conformity=None) == Reading(shipped.header.probability)
+        assert reading.conformity is not None
+        assert reading.conformity.verdict(0.05) == NOT
+        assert 0 < reading.probability < load_artefact().manifest.threshold / 5
 
 
 # ---------------------------------------------------------------- in an artefact
