@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from inference.triton import TritonClassifier, address_of
 from streams.assess.reading import MOST_TEXTS
 from streams.assess.sentences import sentences_of
 from streams.commands.output import print_table
+from streams.worker.work import SWITCH_SECONDS
 from tests.lab import load_tool
 
 DATA = Path("../shared/data")
@@ -193,6 +195,7 @@ def triton() -> Iterator[TritonClassifier]:
 
 def table(rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS, sentences: int = SENTENCES) -> list[Found]:
     """All ways, in the order of the rows: in process with one thread and with two, through Triton."""
+    sys.setswitchinterval(SWITCH_SECONDS)  # as in the worker: with 5 ms the model waits for the interpreter
     texts = vaers(sentences)
     found = []
     for threads in (1, SERVER_THREADS):
