@@ -1,10 +1,12 @@
-"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 2 minutes.
+"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 4 minutes.
 
 Sentences of VAERS narratives (1999 and 2000), split as the product splits them, as many texts waiting at once as in the
-worker; no first stage, no cache. The limit is `InferenceSession.run` alone on the very batches that the batcher made,
-as arrays made beforehand, with as many threads as the classifier has. The machine's speed drifts, so the two take
-turns: bare, batcher, bare, ... and a ratio is the median over the rounds of the batcher's rate to the mean of the bare
-ones before and after it. Rates are taken between 15% and 90% of a round.
+worker; no first stage, no cache. The limit is `InferenceSession.run` alone on the very runs that the batcher made, as
+arrays made beforehand, as many side by side as the classifier or the server makes. The machine's speed drifts by a
+quarter within seconds, so the two take turns in short rounds: bare, batcher, bare, ... and a ratio is that of the
+seconds of all rounds, each of the batcher's beside the mean of the bare ones before and after it. A round is the whole
+of it, from the first sentence that is asked to the last that is answered: so the batcher pays for a beginning and an
+end, when there is nothing to do side by side, which the bare runtime does not have.
 
 Queue time: texts come at random moments (exponential gaps, a fixed seed) with half the sentences a second that the
 batcher was measured to read in the same way; seconds from `classify` to the start of the sentence's batch.
@@ -20,15 +22,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import harmonic_mean, median
 
 from bench.firststage import narratives
 from bench.throughput import BareModel
 from inference.artefact import load_artefact
-from inference.batching import SERVER_LINGER, Adaptive, Fixed, MicroBatcher
+from inference.batching import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
 from inference.batching.limit import Limit
 from inference.classifier import Classifier, Reading
+from inference.graph import GraphClassifier
 from inference.onnx import OnnxClassifier
 from inference.triton import TritonClassifier, address_of
 from streams.assess.reading import MOST_TEXTS
@@ -39,21 +44,27 @@ from tests.lab import load_tool
 
 DATA = Path("../shared/data")
 YEARS = (1999, 2000)
-SENTENCES = 1500  # a round
-ROUNDS = 3
+SENTENCES = 1000  # a round
+ROUNDS = 12
 HALF_LOAD_SECONDS = 20.0
-SERVER_THREADS = 2  # configs/cpu.pbtxt
+SERVER_INSTANCES = 2  # configs/cpu.pbtxt
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to the model: its classifier, how many threads compute in it, and what the worker gives its batcher."""
+    """A way to the model: its classifier, its runs side by side, and what the worker gives its batcher."""
 
     name: str
-    classifier: Classifier
+    classifier: GraphClassifier
     threads: int
     limit: Callable[[], Limit]
+    tokens: int  # bounds a run
     linger: float = 0.0
+    pieces: int = 1024
+
+    def batcher(self, classifier: Classifier, limit: Limit) -> MicroBatcher:
+        """As the worker opens it."""
+        return MicroBatcher(classifier, self.pieces, limit=limit, linger=self.linger)
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,9 @@ class Found:
 class Tapped:
     """The classifier, with a note of every batch."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: GraphClassifier) -> None:
         self.classifier, self.batches = classifier, list[list[str]]()
-        self.padding = classifier.padding  # type: ignore[attr-defined]  # both kinds count it
+        self.padding = classifier.padding
         self.model = classifier.model
 
     def classify(self, sentences: Sequence[str]) -> list[Reading]:
@@ -90,23 +101,25 @@ class Tapped:
 def measured(way: Way, texts: Sequence[list[str]], rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS) -> Found:
     """Ratio, padding and queue time of one way to the model."""
     tapped, limit = Tapped(way.classifier), way.limit()
-    asyncio.run(saturated(tapped, limit, way.linger, texts))  # warm, and the batches for the bare runs
-    bare = BareModel(tapped.batches, way.threads)
-    bares, rates, fills, wastes = [bare.rate()], [], [], []
+    asyncio.run(saturated(way, tapped, limit, texts))  # warm
+    tapped.batches.clear()
+    asyncio.run(saturated(way, tapped, limit, texts))  # the batches for the bare runs
+    bare = BareModel(tapped.batches, way.threads, way.tokens)
+    bares, rates, fills, wastes = [bare.rate()], list[float](), list[float](), list[float]()
     for _ in range(rounds):
-        rate, batcher = asyncio.run(saturated(tapped, limit, way.linger, texts))
+        rate, batcher = asyncio.run(saturated(way, tapped, limit, texts))
         rates.append(rate)
         fills.append(batcher.figures.fill.mean)
         wastes.append(batcher.figures.padding_waste or 0.0)
         bares.append(bare.rate())
-    ratio = median(rate / ((bares[n] + bares[n + 1]) / 2) for n, rate in enumerate(rates))
     in_flight = limit.now
-    queue, answers = asyncio.run(half_load(tapped, limit, way.linger, texts, median(rates) / 2, seconds))
+    queue, answers = asyncio.run(half_load(way, tapped, limit, texts, harmonic_mean(rates) / 2, seconds))
+    alone = harmonic_mean([harmonic_mean(pair) for pair in pairwise(bares)])
     return Found(
         way.name,
-        median(rates),
-        median(bares),
-        ratio,
+        harmonic_mean(rates),
+        alone,
+        harmonic_mean(rates) / alone,
         median(wastes),
         median(fills),
         in_flight,
@@ -117,31 +130,29 @@ def measured(way: Way, texts: Sequence[list[str]], rounds: int = ROUNDS, seconds
 
 
 async def saturated(
-    classifier: Classifier, limit: Limit, linger: float, texts: Sequence[list[str]]
+    way: Way, classifier: Classifier, limit: Limit, texts: Sequence[list[str]]
 ) -> tuple[float, MicroBatcher]:
-    """Sentences a second between 15% and 90% of the texts' sentences, everything waiting."""
-    turns, total = asyncio.Semaphore(MOST_TEXTS), sum(map(len, texts))
-    done: list[tuple[float, int]] = []
-    async with MicroBatcher(classifier, limit=limit, linger=linger) as batcher:
+    """Sentences a second, everything waiting."""
+    turns = asyncio.Semaphore(MOST_TEXTS)
+    async with way.batcher(classifier, limit) as batcher:
 
         async def read(text: list[str]) -> None:
             async with turns:
                 await batcher.classify(text)
-            done.append((time.monotonic(), batcher.sentences))
 
+        begun = time.monotonic()
         await asyncio.gather(*(read(text) for text in texts))
-    begin, end = (next(d for d in done if d[1] >= share * total) for share in (0.15, 0.90))
-    return (end[1] - begin[1]) / (end[0] - begin[0]), batcher
+        return sum(map(len, texts)) / (time.monotonic() - begun), batcher
 
 
 async def half_load(
-    classifier: Classifier, limit: Limit, linger: float, texts: Sequence[list[str]], rate: float, seconds: float
+    way: Way, classifier: Classifier, limit: Limit, texts: Sequence[list[str]], rate: float, seconds: float
 ) -> tuple[MicroBatcher, list[float]]:
     """Texts at random moments, `rate` sentences a second; the batcher, and how long each text's answer took."""
     chance = random.Random(7)
     gap = sum(map(len, texts)) / len(texts) / rate  # seconds between texts, on average
     answers: list[float] = []
-    async with MicroBatcher(classifier, limit=limit, linger=linger) as batcher:
+    async with way.batcher(classifier, limit) as batcher:
 
         async def read(text: list[str]) -> None:
             begun = time.monotonic()
@@ -198,12 +209,14 @@ def table(rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS, sentences: i
     sys.setswitchinterval(SWITCH_SECONDS)  # as in the worker: with 5 ms the model waits for the interpreter
     texts = vaers(sentences)
     found = []
-    for threads in (1, SERVER_THREADS):
+    for threads in (1, 2):
         name = f"in process, {threads} thread" + ("s" if threads > 1 else "")
-        way = Way(name, OnnxClassifier(load_artefact(None), threads), threads, Fixed)
+        classifier = OnnxClassifier(load_artefact(None), threads)
+        way = Way(name, classifier, threads, partial(Fixed, threads + AHEAD), classifier.tokens)
         found.append(measured(way, texts, rounds, seconds))
     with triton() as client:
-        way = Way(f"Triton, {SERVER_THREADS} threads", client, SERVER_THREADS, Adaptive, SERVER_LINGER)
+        name = f"Triton, {SERVER_INSTANCES} instances"
+        way = Way(name, client, SERVER_INSTANCES, Adaptive, client.tokens, SERVER_LINGER, SERVER_PIECES)
         found.append(measured(way, texts, rounds, seconds))
     return found
 

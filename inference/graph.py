@@ -91,7 +91,7 @@ class GraphClassifier(ABC):
         self.artefact = artefact
         self.padding = Padding()
         self._step = artefact.manifest.length_step
-        self._tokens = max(tokens, artefact.manifest.max_length)
+        self.tokens = max(tokens, artefact.manifest.max_length)
         self._tokenizer = _tokenizer(artefact)
 
     @abstractmethod
@@ -153,7 +153,7 @@ class GraphClassifier(ABC):
         for index, window in enumerate(windows):
             by_length[self._padded(window)].append(index)
         for length, members in sorted(by_length.items()):
-            rows = max(1, min(MAX_ROWS, self._tokens // length))
+            rows = max(1, min(MAX_ROWS, self.tokens // length))
             for start in range(0, len(members), rows):
                 yield members[start : start + rows]
 

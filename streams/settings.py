@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     triton_certificate_location: Path | None = Field(None, description="PEM file of our certificate for Triton.")
     triton_key_location: Path | None = Field(None, description="PEM file of our certificate's key.")
     model_repository: Path | None = Field(None, description="Folder the Triton servers read, for `vigilia model`.")
-    classifier_threads: int = Field(1, ge=1, description="Threads of onnxruntime within one operation.")
+    classifier_threads: int = Field(1, ge=1, description="Runs of the model side by side, each on one core.")
     classifier_queue: int = Field(2048, ge=1, description="Sentences waiting for the classifier before intake pauses.")
     sentence_cache: int = Field(
         16_384, ge=0, description="Sentences whose reading is remembered, in memory alone; some 1 KiB each. 0: none."

@@ -11,6 +11,15 @@ Decisions and what they were measured against: docs/decisions/batching.md.
 
 from inference.batching.batcher import MicroBatcher
 from inference.batching.fair import estimated_pieces
-from inference.batching.limit import SERVER_LINGER, Adaptive, Fixed, Limit
+from inference.batching.limit import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, Limit
 
-__all__ = ["SERVER_LINGER", "Adaptive", "Fixed", "Limit", "MicroBatcher", "estimated_pieces"]
+__all__ = [
+    "AHEAD",
+    "SERVER_LINGER",
+    "SERVER_PIECES",
+    "Adaptive",
+    "Fixed",
+    "Limit",
+    "MicroBatcher",
+    "estimated_pieces",
+]

@@ -42,17 +42,17 @@ Held = Callable[[ClassifierError | None], None]
 class MicroBatcher:
     """`await classify(sentences)` from any number of tasks; use as `async with MicroBatcher(classifier) as batcher`.
 
-    `pieces` is the budget of a batch, `waiting` the most sentences of one topic in the queue: beyond it `classify`
-    waits, which is the backpressure that pauses intake. A request larger than that is taken when its topic has nothing
-    in the queue, so none waits for ever. `on_held` is called on the event loop with the retriable error after which
-    nothing gets through, and with None when something does again. The classifier stays the caller's: `close` does not
-    close it.
+    What is not given is as a classifier in process wants it. `pieces` is the budget of a batch, `waiting` the most
+    sentences of one topic in the queue: beyond it `classify` waits, which is the backpressure that pauses intake. A
+    request larger than that is taken when its topic has nothing in the queue, so none waits for ever. `on_held` is
+    called on the event loop with the retriable error after which nothing gets through, and with None when something
+    does again. The classifier stays the caller's: `close` does not close it.
     """
 
     def __init__(
         self,
         classifier: Classifier,
-        pieces: int = 2048,
+        pieces: int = 1024,
         waiting: int = 2048,
         limit: Limit | None = None,
         *,

@@ -1,17 +1,20 @@
 """How many batches may be with the classifier at a time. Pure: times are arguments, in seconds of any clock.
 
-In process the right number is known (`Fixed`): the model runs for one thread at a time, and a second batch is tokenised
-meanwhile. A server has an unknown number of instances, other clients and a network before it (`Adaptive`).
+In process the right number is known (`Fixed`): as many as the model has threads, and `AHEAD`, which are tokenised or
+read meanwhile, so that the model finds its next run ready. A server has an unknown number of instances, other clients
+and a network before it (`Adaptive`).
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["SERVER_LINGER", "Adaptive", "Fixed", "Limit"]
+__all__ = ["AHEAD", "SERVER_LINGER", "SERVER_PIECES", "Adaptive", "Fixed", "Limit"]
 
-IN_PROCESS = 2
+AHEAD = 3
 SERVER_LINGER = 0.005  # seconds; see `MicroBatcher`
+SERVER_PIECES = 2048  # budget of a batch: a server, above all one with a GPU, likes them large
+FEWEST = 2  # that Vegas' rule goes down to: one batch is tokenised while another is away
 
 
 class Limit(Protocol):
@@ -35,7 +38,7 @@ class Limit(Protocol):
 class Fixed:
     """Always the same number."""
 
-    def __init__(self, number: int = IN_PROCESS) -> None:
+    def __init__(self, number: int = 1 + AHEAD) -> None:
         self.most = self.now = number
 
     def took(self, started: float, ended: float, pieces: int, in_flight: int) -> None:
@@ -113,7 +116,7 @@ class Adaptive:
         elif self._used and waiting < self.FEW:
             now = self.now + 1
         elif self._used and waiting > self.MANY:
-            now = max(self.now - 1, min(self.now, IN_PROCESS))  # one is tokenised while another is away
+            now = max(self.now - 1, min(self.now, FEWEST))
         else:
             now = self.now
         since = self._window_since if self._window_since is not None else ended

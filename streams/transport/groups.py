@@ -37,20 +37,29 @@ def groups_named(settings: Settings, prefix: str, seconds: float = SECONDS) -> l
 
 
 def remove_groups(settings: Settings, groups: Iterable[str], seconds: float = SECONDS) -> None:
-    """Delete consumer groups; what is not there is passed over, what still has members too, with a log line."""
+    """Delete consumer groups; what is not there is passed over, what still has members after `seconds` too, with a
+    log line."""
+    wanted, deadline = set(groups), time.monotonic() + seconds
     try:
         # Only what the broker shows: the mock shows none, and a client that it refused a deletion aborts at its end.
-        wanted = sorted(set(groups) & set(groups_named(settings, "", seconds)))
+        while left := sorted(wanted.intersection(groups_named(settings, "", seconds))):
+            refused = _delete(settings, left, seconds)
+            if not refused:
+                return
+            if time.monotonic() > deadline:
+                log.info("not_removed", groups={name: str(failure) for name, failure in refused.items()})
+                return
+            time.sleep(0.2)  # a member that has just left is a member for a moment
     except TransportError as error:
         log.info("not_removed", error=str(error))
-        return
-    if not wanted:
-        return
+
+
+def _delete(settings: Settings, groups: list[str], seconds: float) -> dict[str, BaseException]:
+    """Ask for each; what was refused, and why."""
     admin = _admin(settings)
-    for name, future in admin.delete_consumer_groups(wanted, request_timeout=seconds).items():
-        failure = _failure_of(future, seconds)
-        if failure is not None:
-            log.info("not_removed", name=name, error=str(failure))
+    asked = admin.delete_consumer_groups(groups, request_timeout=seconds)
+    answers = {name: _failure_of(future, seconds) for name, future in asked.items()}
+    return {name: failure for name, failure in answers.items() if failure is not None}
 
 
 def _failure_of(future: Future, seconds: float) -> BaseException | None:  # type: ignore[type-arg]

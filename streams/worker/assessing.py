@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from inference.batching import SERVER_LINGER, Adaptive, Fixed, MicroBatcher
+from inference.batching import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
 from inference.cache import SentenceCache
 from inference.classifier import Classifier, Remote
 from inference.first_stage import FirstStage
@@ -59,19 +59,7 @@ class Assessing:
         reads = classifier is not None and monitor.reads_text
         self._settings = settings
         self._source: BatchSource | None = None
-        self._batcher = (
-            MicroBatcher(
-                classifier,
-                waiting=max(1, settings.classifier_queue // len(monitor.topics)),  # a topic
-                limit=Adaptive() if isinstance(classifier, Remote) else Fixed(),
-                linger=SERVER_LINGER if isinstance(classifier, Remote) else 0.0,
-                cache=SentenceCache(settings.sentence_cache) if settings.sentence_cache else None,
-                first_stage=first_stage if monitor.text.first_stage else None,
-                on_held=self._on_held,
-            )
-            if classifier and reads
-            else None
-        )
+        self._batcher = self._open_batcher(monitor, classifier, first_stage) if classifier and reads else None
         self._stage = AssessStage(
             monitor,
             Assessor(monitor, settings.fingerprint_key.get_secret_value().encode(), load_terms(monitor)),
@@ -82,6 +70,19 @@ class Assessing:
             end_ticks=end_ticks,
             tick_seconds=settings.tick_interval_ms / 1000,
             settle_seconds=settings.shutdown_seconds,
+        )
+
+    def _open_batcher(self, monitor: Monitor, classifier: Classifier, first_stage: FirstStage | None) -> MicroBatcher:
+        queue, cache = self._settings.classifier_queue, self._settings.sentence_cache
+        server = {"pieces": SERVER_PIECES, "limit": Adaptive(), "linger": SERVER_LINGER}
+        here = {"limit": Fixed(self._settings.classifier_threads + AHEAD)}
+        return MicroBatcher(
+            classifier,
+            waiting=max(1, queue // len(monitor.topics)),  # a topic
+            cache=SentenceCache(cache) if cache else None,
+            first_stage=first_stage if monitor.text.first_stage else None,
+            on_held=self._on_held,
+            **(server if isinstance(classifier, Remote) else here),
         )
 
     @property

@@ -173,7 +173,8 @@ def remove_namespace(monitor: Monitor, settings: Settings) -> None:
         names += [monitor.on_broker(topic) for topic in monitor.topics]
     remove_topics(settings, names)
     try:
-        remove_groups(settings, groups_named(settings, f"{monitor.name}."))
+        # A member that went without leaving, as one killed does, holds its group until its session ends.
+        remove_groups(settings, groups_named(settings, f"{monitor.name}."), settings.session_timeout_ms / 1000 + 5)
     except TransportError as error:  # empty groups go by themselves some day; the state would not
         log.info("groups_left", error=str(error))
     assert settings.redis_url is not None

@@ -124,6 +124,27 @@ def test_teachers_label_what_the_student_reads_and_are_named_in_its_record(
     assert list((tmp_path / "student").glob("soft-*.npz"))
 
 
+def test_a_fit_from_an_earlier_run_begins_with_its_weights_and_vocabulary(
+    place: Path, run: Path, tmp_path: Path
+) -> None:
+    from training.bases import sha256_of
+    from training.model import load
+
+    slow = tmp_path / "slow.json"  # one step so small that nothing moves far from where it began
+    record = json.loads((run / "recipe.json").read_text())
+    stage = {**record["stages"][0], "rate": 1e-9, "head_rate": 1e-9, "epochs": 1}
+    slow.write_text(json.dumps({**record, "stages": [stage]}))
+    fixed = ["--data", str(place / "data"), "--out", str(tmp_path / "next"), "--base", "/nowhere"]
+    assert main(["train", "fit", *fixed, "--recipe", str(slow), "--start", str(run)]) == 0
+    found = json.loads((tmp_path / "next" / "recipe.json").read_text())
+    assert found["start"] == str(run)
+    assert found["base_sha256"] == sha256_of(run / "model.safetensors")
+    assert (tmp_path / "next" / "tokenizer.json").read_bytes() == (run / "tokenizer.json").read_bytes()
+    before, after = load(run).state_dict(), load(tmp_path / "next").state_dict()
+    for name, tensor in before.items():
+        assert torch.allclose(tensor, after[name], atol=1e-5), name
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -134,6 +155,7 @@ def test_teachers_label_what_the_student_reads_and_are_named_in_its_record(
         (["--lora-rank", "4", "--freeze-layers", "1"], "choose one"),
         (["--vocabulary", "5000"], "the base has"),
         (["--freeze-layers", "9"], "the encoder has 2 layers"),
+        (["--start", "/nowhere"], "'/nowhere' does not exist"),
         (["--base", "/nowhere"], "nor a folder with a config.json"),
         (["--resume"], "no checkpoint.pt to resume from"),
     ],

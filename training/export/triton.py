@@ -64,8 +64,9 @@ dynamic_batching {
 """
 
 _CPU = """\
-instance_group [ { count: 1 kind: KIND_CPU } ]
-parameters { key: "intra_op_thread_count" value: { string_value: "2" } }
+# Runs side by side, each on one core, do more than cores that share each operation. As many as the machine has cores.
+instance_group [ { count: 2 kind: KIND_CPU } ]
+parameters { key: "intra_op_thread_count" value: { string_value: "1" } }
 """
 
 _GPU = """\

@@ -37,7 +37,11 @@ OPTIONS = (
     click.option("--out", type=FOLDER, default="training/runs/latest", show_default=True, help="Folder of the run."),
     click.option("--own", type=FILE, multiple=True, help="Your labelled sentences, JSON lines (docs/training.md)."),
     click.option(
-        "--recipe", default="student", show_default=True, metavar="NAME|FILE", help="student, teacher, or a JSON file."
+        "--recipe",
+        default="student",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="student, teacher, further, or a JSON file.",
     ),
     click.option(
         "--corpus",
@@ -48,6 +52,7 @@ OPTIONS = (
         help="Train on this corpus too, beside ADE-Corpus and PsyTAR.",
     ),
     click.option("--teacher", "teachers", type=GIVEN, multiple=True, help="A teacher's run; several: averaged."),
+    click.option("--start", type=GIVEN, help="Start from an earlier run's weights and vocabulary, not a base."),
     click.option("--base", metavar="NAME|FOLDER", help="minilm, mpnet, or a local Hugging Face folder."),
     click.option("--fold", type=click.IntRange(0, FOLDS - 1), help="Development fold; default: the recipe's, 0."),
     click.option("--seed", type=int, help=f"Of order, dropout and heads, not of folds; {SEED}."),
@@ -115,7 +120,10 @@ def run_fit(data: Path, out: Path, recipe: str, precision: str, threads: int, **
         wanted = changed(read_recipe(recipe), precision=chosen_precision(precision), **changes)
         teachers, own = tuple(dict.fromkeys(given["teachers"])), tuple(dict.fromkeys(given["own"]))
         return fit(
-            data, out, wanted, Settings(teachers, own, given["resume"], given["checkpoint_every"], given["limit"])
+            data,
+            out,
+            wanted,
+            Settings(teachers, own, given["start"], given["resume"], given["checkpoint_every"], given["limit"]),
         )
 
 
@@ -134,5 +142,6 @@ def command(**given: Any) -> None:
       vigilia train fit --own notes.jsonl --out training/runs/ours
       vigilia train fit --recipe teacher --out training/runs/teacher
       vigilia train fit --teacher training/runs/teacher --unlabelled 6000 --varied 0.5 --out training/runs/latest
+      vigilia train fit --recipe further --start training/runs/latest --own new.jsonl --out training/runs/next
     """
     click.echo(str(run_fit(**given)))

@@ -44,10 +44,10 @@ class Teacher:
 
 
 def read_teacher(folder: Path, correct_prior: bool = True) -> Teacher:
-    """A teacher from a run's folder. Raises RecipeError if it is none."""
+    """A teacher from a run's folder. Raises RecipeError if it is no run."""
     missing = [n for n in ("model.safetensors", "tokenizer.json", "recipe.json") if not (folder / n).is_file()]
     if missing:
-        raise RecipeError(f"{folder}: no teacher (no {', '.join(missing)}); `make teacher` trains one")
+        raise RecipeError(f"{folder}: no run (no {', '.join(missing)}); `make teacher` and `make train` make one")
     recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     share = float(recipe["stages"][-1]["negatives"])
     hashes = sha256_of(folder / "model.safetensors") + sha256_of(folder / "tokenizer.json")
@@ -56,10 +56,10 @@ def read_teacher(folder: Path, correct_prior: bool = True) -> Teacher:
 
 
 def same_fold(folder: Path, fold: int) -> None:
-    """Raise RecipeError if a teacher was trained with another development fold: it has seen this one's sentences."""
+    """Raise RecipeError if a teacher or start had another development fold: it has seen this one's sentences."""
     theirs = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["fold"]
     if theirs != fold:
-        raise RecipeError(f"{folder}: the teacher held out fold {theirs}, so it was trained on fold {fold}")
+        raise RecipeError(f"{folder}: that run held out fold {theirs}, so it was trained on fold {fold}")
 
 
 def knows_patients(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """What decides the weights beside data and base model: stages, rates, weights of losses. Checked before anything runs.
 
-The two shipped recipes are `student` (what is served) and `teacher` (what the student learns from). Both end
+The shipped recipes are `student` (what is served), `teacher` (what the student learns from) and `further` (a student
+that goes on, with `--start`, when there are new sentences). All end
 on all negatives and patients' posts: a model that saw half of the negatives ends with the wrong prior, and a teacher
 that never read patients' language is wrong about it (F1 .06 on PsyTAR).
 """
@@ -18,7 +19,7 @@ from training.data import FOLDS, FURTHER, SEED
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 RECORDED = frozenset(
-    {"data", "own", "sentences", "base_sha256", "teachers", "limit", "versions", "identity", "averaged"}
+    {"data", "own", "sentences", "base_sha256", "teachers", "start", "limit", "versions", "identity", "averaged"}
 )
 
 
@@ -134,6 +135,11 @@ RECIPES = {
         ),
         base="mpnet",
         layer_decay=0.9,
+    ),
+    "further": Recipe(
+        stages=(Stage("made sentences beside all", 1.0, True, 1, 1e-4, 2e-4, augmented=0.8, unlabelled=True),),
+        batch=32,
+        pair_weight=1.0,
     ),
 }
 

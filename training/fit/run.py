@@ -26,17 +26,18 @@ from training.fit.loop import CHECKPOINT, Trainer
 from training.fit.material import Material, for_stage, gather
 from training.fit.optimise import add_adapters, freeze, merge_adapters
 from training.fit.recipe import Recipe, RecipeError, as_record
-from training.model import AdverseEventModel, cut_tables, from_base, save
+from training.model import AdverseEventModel, cut_tables, from_base, load, save
 from training.provenance import commit
 from training.vocabulary import choose_for, cut_tokenizer, narratives
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a fit is run; of it, `teachers`, `own` and `limit` decide the weights."""
+    """How a fit is run; of it, `teachers`, `own`, `start` and `limit` decide the weights."""
 
     teachers: tuple[Path, ...] = ()
     own: tuple[Path, ...] = ()  # a user's own labelled sentences, as JSON lines
+    start: Path | None = None  # an earlier run whose weights and vocabulary this one starts from, in place of a base
     resume: bool = False
     checkpoint_every: int = 200  # steps; 0 = never
     limit: int | None = None  # so many sentences of each corpus: to try the machinery
@@ -51,13 +52,14 @@ def fit(data: Path, out: Path, recipe: Recipe, settings: Settings | None = None)
     settings = settings or Settings()
     _check(recipe, settings)
     material = gather(data, recipe, settings.limit, settings.own)
-    base = base_folder(recipe.base)
+    base = settings.start or base_folder(recipe.base)
     record = _record(recipe, material, base, settings)
     out.mkdir(parents=True, exist_ok=True)
     log = Log(out, quiet=settings.quiet, append=settings.resume)
     try:
         log("data", **material.counts)
-        trainer, tokenizer = _prepared(base, out, recipe, material, record["identity"], log)
+        started = settings.start is not None
+        trainer, tokenizer = _prepared(base, out, recipe, material, record["identity"], log, started=started)
         if settings.resume:
             trainer.restore(out)
             log("resumed", stage=trainer.position.stage, step=trainer.position.step)
@@ -75,7 +77,7 @@ def _check(recipe: Recipe, settings: Settings) -> None:
             raise RecipeError(f"{name} = {getattr(recipe, name)}, but no teacher to label them: name one (--teacher)")
     if recipe.precision == "fp16" and not torch.cuda.is_available():
         raise RecipeError("precision fp16 needs a GPU (its gradients are scaled there); use bf16 or fp32")
-    for folder in settings.teachers:
+    for folder in (*settings.teachers, *([settings.start] if settings.start else [])):
         read_teacher(folder)
         same_fold(folder, recipe.fold)
 
@@ -89,6 +91,7 @@ def _record(recipe: Recipe, material: Material, base: Path, settings: Settings) 
         "sentences": dict(material.counts),
         "base_sha256": sha256_of(base / "model.safetensors") if (base / "model.safetensors").exists() else None,
         "teachers": {str(folder): read_teacher(folder).sha256 for folder in settings.teachers},
+        "start": str(settings.start) if settings.start else None,
         "limit": settings.limit,
     }
     identity = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -97,13 +100,16 @@ def _record(recipe: Recipe, material: Material, base: Path, settings: Settings) 
 
 
 def _prepared(
-    base: Path, out: Path, recipe: Recipe, material: Material, identity: str, log: Log
+    base: Path, out: Path, recipe: Recipe, material: Material, identity: str, log: Log, *, started: bool
 ) -> tuple[Trainer, Tokenizer]:
-    """The model to train, with its vocabulary cut, its layers frozen or its adapters laid on; and the tokenizer."""
+    """The model to train, with its vocabulary cut, its layers frozen or its adapters laid on; and the tokenizer.
+
+    `started`: `base` is an earlier run, whose vocabulary stays as it is.
+    """
     torch.manual_seed(recipe.seed)
-    model = from_base(base)
+    model = load(base) if started else from_base(base)
     path = base / "tokenizer.json"
-    if recipe.vocabulary:
+    if recipe.vocabulary and not started:
         path = out / "tokenizer.json"
         path.write_text(_cut(model, base / "tokenizer.json", recipe, material), encoding="utf-8")
         log("vocabulary", pieces=Tokenizer.from_file(str(path)).get_vocab_size())
