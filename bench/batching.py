@@ -1,4 +1,4 @@
-"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 4 minutes.
+"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 7 minutes.
 
 Sentences of VAERS narratives (1999 and 2000), split as the product splits them, as many texts waiting at once as in the
 worker; no first stage, no cache. The limit is `InferenceSession.run` alone on the very runs that the batcher made, as
@@ -45,8 +45,8 @@ from tests.lab import load_tool
 DATA = Path("../shared/data")
 YEARS = (1999, 2000)
 SENTENCES = 1000  # a round
-ROUNDS = 12
-HALF_LOAD_SECONDS = 20.0
+ROUNDS = 20
+HALF_LOAD_SECONDS = 30.0
 SERVER_INSTANCES = 2  # configs/cpu.pbtxt
 
 

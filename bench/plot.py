@@ -97,7 +97,8 @@ def draw(session: DemoSession, days: list[Day], out: Path) -> None:
     when = [d.day for d in days]
     statistics = [max(d.statistic, 1e-3) for d in days]  # an alert sets it to 0
     upper.semilogy(when, statistics, color="#205080", lw=1.6, label="evidence")
-    upper.axhline(rule.threshold, color="#b03030", lw=1, ls="--", label=f"threshold {rule.threshold:.0f}")
+    threshold = rule.caution * rule.threshold
+    upper.axhline(threshold, color="#b03030", lw=1, ls="--", label=f"threshold {threshold:.0f}")
     for axis in (upper, lower):
         axis.axvline(story.onset, color="#808080", lw=1, ls=":", label="onset" if axis is upper else None)
         for n, d in enumerate(d for d in days if d.alarmed):

@@ -214,7 +214,14 @@ class Detector:
         if rule.open_vocabulary:
             threshold *= factors(blocks, index[drug], view.size)
         return state, fires(
-            drug, state, score=score, past=past, early=threshold, strong=threshold, view=view, rule=rule
+            drug,
+            state,
+            score=score,
+            past=past,
+            early=threshold * rule.caution,
+            strong=threshold,
+            view=view,
+            rule=rule,
         )
 
     def judge(self, evaluation: Evaluation, cases: Mapping[PairKey, Sequence[Sequence[str]]]) -> Verdict:

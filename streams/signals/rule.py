@@ -61,3 +61,15 @@ class AlarmRule:
     def threshold(self) -> float:
         """c = 2b/A."""
         return 2.0 * self.buckets_per_year / self.false_alarms_per_year
+
+    @property
+    def caution(self) -> float:
+        """What level early's threshold is c times of: max(1, 2.5 (5/A)^1.5).
+
+        Its alarms where nothing is true fall more slowly than A (3.9, 6.0 and 9.8 a year at A = 1.3, 5 and 13.3), so
+        below 10 a year c alone would let too many through: docs/decisions/levels.md.
+
+        >>> AlarmRule(false_alarms_per_year=5).caution, AlarmRule(false_alarms_per_year=200).caution
+        (2.5, 1.0)
+        """
+        return max(1.0, 2.5 * (5.0 / self.false_alarms_per_year) ** 1.5)

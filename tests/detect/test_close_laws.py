@@ -133,7 +133,7 @@ class Eager:
         cases_w, expected_w = sum(s for s, _ in recent), sum(e for _, e in recent)
         bound = gammaincinv(0.5 + cases_w, 0.05) / (0.5 + alpha / beta * expected_w)
         gates = ((bound, rho), (cases_w, rule.min_cases))
-        levels = ((statistic, rule.threshold), (proven, rule.threshold))
+        levels = ((statistic, rule.caution * rule.threshold), (proven, rule.threshold))
         if any(0 < abs(value / limit - 1) < 1e-9 for value, limit in (*gates, *levels)):
             return "unclear"
         if not score or any(value < limit for value, limit in gates):

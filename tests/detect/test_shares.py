@@ -103,7 +103,7 @@ def test_a_pair_fires_as_the_rule_says_but_at_its_own_threshold(stream: Stream) 
         for fire in theirs.firing:
             by_event = factors(ours.blocks, names.index(fire.drug), ours.view.size)
             threshold = OPEN.threshold * by_event[ours.view.index(fire.event)]
-            levels = (fire.early.statistic, threshold), (fire.strong.statistic, threshold)
+            levels = (fire.early.statistic, threshold * OPEN.caution), (fire.strong.statistic, threshold)
             if any(value >= least for value, least in levels):
                 expected.add((fire.drug, fire.event, *levels))
         assert {(f.drug, f.event, tuple(f.early), tuple(f.strong)) for f in ours.firing} == expected
@@ -129,7 +129,8 @@ def test_a_vocabulary_that_outgrows_k_goes_on_and_a_new_drug_still_alarms() -> N
     (alarm,) = delta.alarms
     assert (alarm.drug, alarm.event) == ("new", "planted")
     assert detector.watched == 4 * 121
-    assert alarm.threshold == pytest.approx(rule.threshold * 4**6)
+    caution = rule.caution if alarm.fired == "early" else 1.0
+    assert alarm.threshold == pytest.approx(caution * rule.threshold * 4**6)
     assert alarm.statistic >= alarm.threshold
 
 

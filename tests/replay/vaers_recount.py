@@ -177,6 +177,7 @@ def recount(
     """Every alert of the pair, with the rule's other defaults."""
     a, buckets_a_year = 1 / pairs, 238
     threshold = 2 * buckets_a_year / budget
+    cautious = threshold * max(1.0, 2.5 * (5 / budget) ** 1.5)  # level early's
     started, values, strong = False, [0.0] * len(THETAS), [0.0] * len(STRONG)
     history: list[tuple[int, int, float]] = []  # day, cases of the pair, expected
     alerts = []
@@ -215,7 +216,7 @@ def recount(
         strong = [m * factor + a for m, factor in zip(strong, likelihoods(reports, drug, event), strict=True)]
         early = sum(values) / len(values)
         proven = sum(weight * m for m, weight in zip(strong, STRONG.values(), strict=True))
-        if not score or max(early, proven) < threshold:
+        if not score or (early < cautious and proven < threshold):
             continue
         since = (day - 182) // 91 * 91
         recent = [(s, e) for d, s, e in history if d >= since]
@@ -225,7 +226,7 @@ def recount(
         large = gamma_cdf(0.5 + cases, 2 * (0.5 + alpha / beta * cases_expected)) <= 0.05
         if cases < 3 or case_days < 3 or not large:
             continue
-        if early >= threshold:
+        if early >= cautious:
             values = [0.0] * len(THETAS)
         if proven >= threshold:
             strong = [0.0] * len(STRONG)
