@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 __all__ = ["AlarmRule"]
@@ -72,4 +73,4 @@ class AlarmRule:
         >>> AlarmRule(false_alarms_per_year=5).caution, AlarmRule(false_alarms_per_year=200).caution
         (2.5, 1.0)
         """
-        return max(1.0, 2.5 * (5.0 / self.false_alarms_per_year) ** 1.5)
+        return max(1.0, 2.5 * math.pow(5.0 / self.false_alarms_per_year, 1.5))
