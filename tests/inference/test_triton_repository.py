@@ -63,7 +63,7 @@ def test_a_version_with_another_manifest_than_was_pushed_does_not(repository: Re
 
 def test_what_somebody_edited_above_the_versions_is_kept(repository: Repository, tmp_path: Path) -> None:
     path = repository.model / "configs" / "cpu.pbtxt"
-    path.write_text(path.read_text("utf-8").replace("count: 1", "count: 3"), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("count: 2", "count: 3"), "utf-8")
     repository.push(load_artefact(other_artefact(tmp_path / "other" / NAME, threshold=0.5)))
     assert "count: 3" in path.read_text("utf-8")
     assert path.read_text("utf-8").count("version_policy") == 1
