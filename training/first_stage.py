@@ -33,7 +33,7 @@ from training.data import SEED, fold_of, load_ade, normal_form, split_ade, split
 from training.fit.unlabelled import unlabelled
 
 BITS = 18  # 262,144 weights of a byte
-RECALL = 0.998  # on training documents; .995 is promised, the rest is for the difference between two samples
+RECALL = 0.9995  # on training documents; .995 is promised, and .998 here gave .993 of 546 sentences nobody had seen
 FOLDS = 3
 FOLDS_SEED = 3
 UNLABELLED = 12_000

@@ -196,9 +196,9 @@ ORDINARY = (
 
 
 def test_ordinary_sentences_of_a_note_are_often_spared(shipped: FirstStage) -> None:
-    """42 to 46% of the sentences of real notes are (docs/results/inference.md)."""
+    """So many of the sentences of real notes are: docs/results/inference.md."""
     spared = [reading for sentence in ORDINARY if (reading := shipped.reading(sentence)) is not None]
-    assert len(spared) >= len(ORDINARY) / 4
+    assert len(spared) >= len(ORDINARY) / 6
     for reading in spared:
         assert reading._replace(conformity=None) == Reading(shipped.header.probability)
         assert reading.conformity is not None
