@@ -30,7 +30,7 @@ from statistics import harmonic_mean, median
 from bench.firststage import narratives
 from bench.throughput import BareModel
 from inference.artefact import load_artefact
-from inference.batching import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
+from inference.batching import AHEAD, PIECES, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
 from inference.batching.limit import Limit
 from inference.classifier import Classifier, Reading
 from inference.graph import GraphClassifier
@@ -60,7 +60,7 @@ class Way:
     limit: Callable[[], Limit]
     tokens: int  # bounds a run
     linger: float = 0.0
-    pieces: int = 1024
+    pieces: int = PIECES
 
     def batcher(self, classifier: Classifier, limit: Limit) -> MicroBatcher:
         """As the worker opens it."""

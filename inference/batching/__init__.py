@@ -11,10 +11,11 @@ Decisions and what they were measured against: docs/decisions/batching.md.
 
 from inference.batching.batcher import MicroBatcher
 from inference.batching.fair import estimated_pieces
-from inference.batching.limit import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, Limit
+from inference.batching.limit import AHEAD, PIECES, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, Limit
 
 __all__ = [
     "AHEAD",
+    "PIECES",
     "SERVER_LINGER",
     "SERVER_PIECES",
     "Adaptive",

@@ -25,7 +25,7 @@ from types import TracebackType
 
 from inference.batching.fair import FairQueue, estimated_pieces
 from inference.batching.figures import Figures
-from inference.batching.limit import Fixed, Limit
+from inference.batching.limit import PIECES, Fixed, Limit
 from inference.batching.request import Request, Waiting
 from inference.cache import SentenceCache
 from inference.classifier import Classifier, Reading
@@ -52,7 +52,7 @@ class MicroBatcher:
     def __init__(
         self,
         classifier: Classifier,
-        pieces: int = 1024,
+        pieces: int = PIECES,
         waiting: int = 2048,
         limit: Limit | None = None,
         *,

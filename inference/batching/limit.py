@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["AHEAD", "SERVER_LINGER", "SERVER_PIECES", "Adaptive", "Fixed", "Limit"]
+__all__ = ["AHEAD", "PIECES", "SERVER_LINGER", "SERVER_PIECES", "Adaptive", "Fixed", "Limit"]
 
 AHEAD = 3
+PIECES = 1024  # budget of a batch in process
 SERVER_LINGER = 0.005  # seconds; see `MicroBatcher`
 SERVER_PIECES = 2048  # budget of a batch: a server, above all one with a GPU, likes them large
 FEWEST = 2  # that Vegas' rule goes down to: one batch is tokenised while another is away

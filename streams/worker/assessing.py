@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from inference.batching import AHEAD, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
+from inference.batching import AHEAD, PIECES, SERVER_LINGER, SERVER_PIECES, Adaptive, Fixed, MicroBatcher
 from inference.cache import SentenceCache
 from inference.classifier import Classifier, Remote
 from inference.first_stage import FirstStage
@@ -74,15 +74,16 @@ class Assessing:
 
     def _open_batcher(self, monitor: Monitor, classifier: Classifier, first_stage: FirstStage | None) -> MicroBatcher:
         queue, cache = self._settings.classifier_queue, self._settings.sentence_cache
-        server = {"pieces": SERVER_PIECES, "limit": Adaptive(), "linger": SERVER_LINGER}
-        here = {"limit": Fixed(self._settings.classifier_threads + AHEAD)}
+        remote = isinstance(classifier, Remote)
         return MicroBatcher(
             classifier,
-            waiting=max(1, queue // len(monitor.topics)),  # a topic
+            SERVER_PIECES if remote else PIECES,
+            max(1, queue // len(monitor.topics)),  # a topic
+            Adaptive() if remote else Fixed(self._settings.classifier_threads + AHEAD),
+            linger=SERVER_LINGER if remote else 0.0,
             cache=SentenceCache(cache) if cache else None,
             first_stage=first_stage if monitor.text.first_stage else None,
             on_held=self._on_held,
-            **(server if isinstance(classifier, Remote) else here),
         )
 
     @property
