@@ -6,6 +6,7 @@ cases are sent one by one among coded reports at a fixed rate, and their provisi
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,12 +122,13 @@ def run(lab: Lab, consumer: Consumer, rate: float) -> tuple[dict[str, float], di
 
 
 def background(number: int) -> Iterator[AdverseEvent]:
-    """Reports of the open day that make nothing fire."""
+    """Reports of the open day that make nothing fire: drugs and events are drawn apart from each other."""
+    chance = random.Random(5)
     for n in range(number):
         yield AdverseEvent(
             case_id=f"load-{n}",
-            products=[Product(f"drug{n % 12}")],
-            events=[f"event{n * 7 % 30}"],
+            products=[Product(f"drug{chance.randrange(12)}")],
+            events=[f"event{chance.randrange(30)}"],
             received_at=OPEN_DAY * DAY_MS + n % DAY_MS,
             patient=Patient(age_years=float(n % 90), sex="M", region=f"r{n}"),
         )

@@ -1,50 +1,49 @@
 """Provisional alerts: what the open buckets would raise if they were closed with what they hold now.
 
-Each look takes over only the cases that changed since the last one, closes the open buckets in order on a copy of the
-alarm state, and proposes what fires and what the single-case rules find. What was raised before gets none: its next
-revision comes with a close.
+Each look takes over only the cases that changed since the last one, and proposes what fires and what the single-case
+rules find. What was raised before gets none: its next revision comes with a close.
+
+A look must not take longer because there is much that it need not read again. So the open buckets before the last are
+closed on a fork of the alarm state that is kept until one of them changes; and of the last bucket only drugs are
+evaluated whose cases have changed, and a few others in turn, for what is reported of one drug moves what is expected of
+another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases
 from streams.alerts.closer import Closer
-from streams.detect.alarms import PairKey
-from streams.detect.close import Detector, Evaluation
-from streams.detect.contribution import Contribution
+from streams.alerts.opened import OpenBucket
+from streams.detect.alarms import Firing, PairKey
+from streams.detect.close import Detector, Evaluation, Verdict
 from streams.detect.reference import ReferenceView
-from streams.detect.totals import BucketTotals
 from streams.events import Alert, encode
 from streams.rules.finding import Key
 from streams.state.store import Store
 
 __all__ = ["Provisional"]
 
+IN_TURN: Final = 16  # drugs without a change that are evaluated again in a look
 
-@dataclass
-class _OpenBucket:
-    """Counted cases of an open bucket, followed change by change."""
+Made = tuple[int | None, tuple[tuple[int, int], ...], int | None]
 
-    totals: BucketTotals
-    following: int = 0
-    cases: dict[str, Contribution] = field(default_factory=dict)
 
-    def take(self, changed: dict[str, Contribution | None]) -> bool:
-        """Take over changes; whether anything differs now."""
-        before = len(self.cases)
-        differs = False
-        for position, contribution in changed.items():
-            old = self.cases.pop(position, None)
-            if old is not None:
-                self.totals.remove(old)
-            if contribution is not None:
-                self.cases[position] = contribution
-                self.totals.add(contribution)
-            differs |= old != contribution
-        return differs or len(self.cases) != before
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """The alarm state with the open buckets but the last closed, and which of the last one's pairs fire on it.
+
+    `made_from`: the close, the buckets ahead of the last with the changes taken over of each, the last ·
+    `firing`: by drug, the one evaluated longest ago first.
+    """
+
+    made_from: Made
+    detector: Detector
+    firing: Mapping[str, list[Firing]]
 
 
 class Provisional:
@@ -53,14 +52,16 @@ class Provisional:
     def __init__(self, closer: Closer) -> None:
         self.closer = closer
         self.store: Store = closer.store
-        self._open: dict[int, _OpenBucket] = {}
-        self._proposed: set[tuple[int, Key]] = set()
+        self._open: dict[int, OpenBucket] = {}
+        self._proposed: dict[int, set[Key]] = {}
+        self._ahead: _Ahead | None = None
         self._looked_at: int | None = None
 
     def forget(self) -> None:
         """Begin again from what Redis holds."""
         self._open.clear()
         self._proposed.clear()
+        self._ahead = None
 
     def look(self) -> list[Alert]:
         """Propose what the open buckets would raise; the alerts that were proposed. Empty if nothing has changed.
@@ -69,69 +70,122 @@ class Provisional:
         """
         closed = self.store.base().closed
         changed = self._follow()
-        if not self._open or not (changed or closed != self._looked_at):
+        if not self._open or not (changed or closed != self._looked_at or self._ahead is None):
             return []
+        before, self._ahead = self._ahead, None  # a look that does not get to its end is done again from the start
         detector = self.closer.detector(closed)
         if detector is None or not all(self.closer.load_states(detector, view.totals) for view in self._open.values()):
             return []
-        alerts = list(self._fired(detector))
-        self._looked_at = closed
+        views = [self._open[b] for b in sorted(self._open) if self._open[b] and (closed is None or b > closed)]
+        if not views:
+            return []
+        alerts: list[Alert] = []
+        ahead = self._closed_ahead(before, detector, views, alerts)
+        looked = None if ahead is None else self._looked(ahead, detector, views, alerts)
+        if looked is None:
+            return []
         if alerts:
             self.store.propose_provisional([(alert.id, alert.bucket, encode(alert)) for alert in alerts])
-            self._proposed.update((alert.bucket, (alert.kind, alert.drug, alert.event)) for alert in alerts)
+        for alert in alerts:
+            self._proposed.setdefault(alert.bucket, set()).add((alert.kind, alert.drug, alert.event))
+        for view in views:
+            view.touched.clear()
+        self._ahead, self._looked_at = looked, closed
         return alerts
+
+    # ------------------------------------------------------------ the open buckets
 
     def _follow(self) -> bool:
         counted = self.store.open_buckets()
         gone = self._open.keys() - counted.keys()
         for bucket in gone:
             del self._open[bucket]
-        self._proposed = {(bucket, key) for bucket, key in self._proposed if bucket in counted}
+        self._proposed = {bucket: keys for bucket, keys in self._proposed.items() if bucket in counted}
         differs = bool(gone)
         for bucket in counted:
-            view = self._open.get(bucket)
-            if view is None:
-                view = self._open[bucket] = _OpenBucket(BucketTotals(bucket))
+            view = self._open[bucket] if bucket in self._open else self._opened(bucket)
             total, changed = self.store.changes(bucket, view.following)
             if total < view.following:
-                view = self._open[bucket] = _OpenBucket(BucketTotals(bucket))
+                view = self._opened(bucket)
                 total, changed = self.store.changes(bucket, 0)
             view.following = total
             differs |= view.take(changed)
         return differs
 
-    def _fired(self, closed: Detector) -> Iterator[Alert]:
-        detector, at = closed.fork(), closed.memory.closed
-        views = [self._open[b] for b in sorted(self._open) if self._open[b].cases and (at is None or b > at)]
-        for n, view in enumerate(views, start=1):
-            evaluation = detector.evaluate(view.totals)
-            yield from self._ruled(at, evaluation.view, views[:n])
-            if n == len(views):
-                evaluation = self._unproposed(evaluation, closed)
-            cases = self._cases(view.totals.bucket, at, evaluation.pairs, views[:n])
-            if cases is None:
-                return
-            assembly = Assembly(self.closer.monitor, detector, self.closer.vocabulary)
-            verdict = assembly.verdict(evaluation, cases)
-            for alert in assembly.records(verdict, cases, provisional=True):
-                if self._is_new(alert.bucket, (alert.drug, alert.event), closed):
-                    yield alert
-            if n < len(views):
-                detector.advance(detector.delta(evaluation, verdict))
+    def _opened(self, bucket: int) -> OpenBucket:
+        desk = self.closer.rules
+        self._open[bucket] = OpenBucket(bucket, None if desk is None else desk.opened(bucket))
+        self._ahead = None
+        return self._open[bucket]
 
-    def _ruled(self, closed: int | None, view: ReferenceView, seen: list[_OpenBucket]) -> Iterator[Alert]:
+    # ------------------------------------------------------------ what they would raise
+
+    def _closed_ahead(
+        self, before: _Ahead | None, closed: Detector, views: list[OpenBucket], alerts: list[Alert]
+    ) -> _Ahead | None:
+        """The state with all of `views` but the last closed: that of the look `before` if it still holds, or a new one;
+        None if Redis went past `closed`. Adds to `alerts` what those buckets would raise."""
+        earlier = tuple((view.number, view.following) for view in views[:-1])
+        made_from = closed.memory.closed, earlier, views[-1].number
+        if before is not None and before.made_from == made_from:
+            return before
+        detector = closed.fork()
+        for n, view in enumerate(views[:-1], start=1):
+            evaluation = detector.evaluate(view.totals)
+            verdict = self._judged(detector, closed, evaluation, views[:n], alerts)
+            if verdict is None:
+                return None
+            detector.advance(detector.delta(evaluation, verdict))
+        return _Ahead(made_from, detector, {})
+
+    def _looked(self, ahead: _Ahead, closed: Detector, views: list[OpenBucket], alerts: list[Alert]) -> _Ahead | None:
+        """The same state with what fires now in the last of `views`; None if Redis went past `closed`. Adds to `alerts`
+        what that bucket would raise."""
+        totals, touched = views[-1].totals, views[-1].touched
+        due = touched.union(islice(ahead.firing, IN_TURN)) if ahead.firing else totals.drugs.keys()
+        evaluation = ahead.detector.evaluate(totals, only=due)
+        firing = {drug: fires for drug, fires in ahead.firing.items() if drug not in due}
+        firing.update((drug, []) for drug in evaluation.states)
+        for fire in evaluation.firing:
+            firing[fire.drug].append(fire)
+        evaluation = replace(evaluation, firing=[fire for fires in firing.values() for fire in fires])
+        verdict = self._judged(ahead.detector, closed, self._unproposed(evaluation, closed), views, alerts)
+        return None if verdict is None else replace(ahead, firing=firing)
+
+    def _judged(
+        self,
+        detector: Detector,
+        closed: Detector,
+        evaluation: Evaluation,
+        seen: list[OpenBucket],
+        alerts: list[Alert],
+    ) -> Verdict | None:
+        """What is decided of the last of `seen`; None if Redis went past `closed`. Adds its new alerts to `alerts`."""
+        at = closed.memory.closed
+        cases = self._cases(at, evaluation.pairs, seen)
+        if cases is None:
+            return None
+        alerts += self._ruled(at, evaluation.view, seen)
+        assembly = Assembly(self.closer.monitor, detector, self.closer.vocabulary)
+        verdict = assembly.verdict(evaluation, cases)
+        alerts += (
+            alert
+            for alert in assembly.records(verdict, cases, provisional=True)
+            if self._is_new(alert.bucket, (alert.drug, alert.event), closed)
+        )
+        return verdict
+
+    def _ruled(self, closed: int | None, view: ReferenceView, seen: list[OpenBucket]) -> list[Alert]:
         """What the single-case rules find in the last bucket seen: a designated event can't wait for the close."""
         desk = self.closer.rules
         book = None if desk is None else desk.book(closed)
         if desk is None or book is None:
-            return
-        on_top = [book.facts(open_.totals.bucket, open_.cases.values()) for open_ in seen]
-        for alert in desk.provisional(book, view, on_top):
-            if (alert.bucket, (alert.kind, alert.drug, alert.event)) not in self._proposed:
-                yield alert
+            return []
+        on_top = [open_.facts for open_ in seen if open_.facts is not None]
+        return desk.provisional(book, view, on_top, proposed=self._proposed.get(view.bucket, set()))
 
     def _is_new(self, bucket: int, pair: PairKey, closed: Detector) -> bool:
-        return pair not in closed.memory.alerted and (bucket, ("signal", *pair)) not in self._proposed
+        return pair not in closed.memory.alerted and ("signal", *pair) not in self._proposed.get(bucket, ())
 
     def _unproposed(self, evaluation: Evaluation, closed: Detector) -> Evaluation:
         """Without the firing pairs that need no record, but with those a record's status is judged by."""
@@ -139,12 +193,15 @@ class Provisional:
         return replace(evaluation, firing=[fire for fire in evaluation.firing if fire.event in new])
 
     def _cases(
-        self, bucket: int, closed: int | None, pairs: list[PairKey], seen: list[_OpenBucket]
+        self, closed: int | None, pairs: list[PairKey], seen: list[OpenBucket]
     ) -> dict[PairKey, list[PairCase]] | None:
-        kept = self.closer.kept_cases(bucket, closed, pairs) if pairs else {}
+        if not pairs:
+            return {}
+        kept = self.closer.kept_cases(seen[-1].number, closed, pairs)
         if kept is None:
             return None
-        for view in seen if pairs else ():
-            for pair, found in pair_cases(view.totals.bucket, view.cases.values(), pairs).items():
+        drugs = {drug for drug, _ in pairs}
+        for view in seen:
+            for pair, found in pair_cases(view.number, view.cases_with(drugs), pairs).items():
                 kept[pair] += found
         return kept

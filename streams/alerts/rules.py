@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +17,7 @@ from streams.events import MICRO, Alert, State, Table, Versions
 from streams.monitors import Monitor
 from streams.rules.book import Findings, RuleBook
 from streams.rules.finding import ANY_EVENT, Finding, Key, Past
+from streams.rules.single import SingleCase
 from streams.rules.window import BucketFacts
 from streams.signals.rounding import round_published
 from streams.state.bound import Closing
@@ -64,6 +65,11 @@ class RuleDesk:
         self.store = store
         self.vocabulary = vocabulary
         self._book: RuleBook | None = None
+        self._single = SingleCase(monitor.rules)
+
+    def opened(self, bucket: int) -> BucketFacts:
+        """The facts of an open bucket that has no case yet."""
+        return BucketFacts(bucket, (), self.monitor.rules, self._single)
 
     def forget(self) -> None:
         """Drop what is in memory."""
@@ -139,9 +145,12 @@ class RuleDesk:
         if self._book is not None:
             self._book.advance(judged.findings, judged.past)
 
-    def provisional(self, book: RuleBook, view: ReferenceView, on_top: Sequence[BucketFacts]) -> list[Alert]:
-        """What the single-case rules would raise if the open buckets `on_top` were closed; the last is `view`'s."""
-        found = book.single(view, on_top, None, new_only=True)
+    def provisional(
+        self, book: RuleBook, view: ReferenceView, on_top: Sequence[BucketFacts], *, proposed: Set[Key]
+    ) -> list[Alert]:
+        """What the single-case rules would raise for the first time, but not what is `proposed` already, if the open
+        buckets `on_top` were closed; the last is `view`'s."""
+        found = book.single(view, on_top, None, without=book.past.keys() | proposed)
         return [self._alert(finding, _situated(finding), view, provisional=True) for finding in found]
 
     def _alert(

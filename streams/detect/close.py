@@ -86,11 +86,19 @@ class CloseDelta:
 class Detector:
     """Alarm state of a monitor in memory. Built by `restore`; changed by `load`, `forget` and `advance` only."""
 
-    def __init__(self, rule: AlarmRule, *, memory: Memory, window: ReferenceWindow, drugs: Iterable[str]) -> None:
+    def __init__(
+        self,
+        rule: AlarmRule,
+        *,
+        memory: Memory,
+        window: ReferenceWindow,
+        recent: ReferenceWindow,
+        drugs: Iterable[str],
+    ) -> None:
         self.rule = rule
         self.memory = memory
         self.window = window
-        self.recent = window.tail(min(rule.concurrent, rule.window))  # no longer than what is kept to rebuild it from
+        self.recent = recent
         self.drugs: list[str] = list(drugs)
         self._index = {drug: i for i, drug in enumerate(self.drugs)}
         self._states: dict[str, DrugState] = {}
@@ -118,14 +126,16 @@ class Detector:
             raise StateConflict(f"the last closed bucket is {kept.closed}, totals are kept up to {window.last}")
         if len(window.events) != len(events):
             raise StateConflict(f"totals name {len(window.events) - len(events)} events that have no index")
-        return cls(rule, memory=kept, window=window, drugs=drugs)
+        recent = window.tail(min(rule.concurrent, rule.window))  # no longer than what is kept to rebuild it from
+        return cls(rule, memory=kept, window=window, recent=recent, drugs=drugs)
 
     def fork(self) -> Detector:
         """A detector of its own that starts from here: what it does never shows in this one.
 
         It looks ahead, so it fits no prior (that takes a second): EBGM is that of the last prior fitted.
         """
-        other = Detector(self.rule, memory=self.memory, window=self.window.fork(), drugs=self.drugs)
+        window, recent = self.window.fork(), self.recent.fork()
+        other = Detector(self.rule, memory=self.memory, window=window, recent=recent, drugs=self.drugs)
         other._states.update(self._states)
         other._is_fork = True
         return other

@@ -38,6 +38,7 @@ class ReferenceWindow:
         self._scores: Counts = np.zeros((strata, max(64, len(self.events))), np.int64)
         self._buckets: deque[tuple[int, bytes]] = deque()
         self._decoded: dict[int, BucketTotals] = {}
+        self._own: set[str] | None = None  # drugs whose entries no fork shares; None: all
 
     @classmethod
     def rebuild(cls, *, width: int, strata: int, events: Sequence[str], blobs: Iterable[bytes]) -> ReferenceWindow:
@@ -48,13 +49,14 @@ class ReferenceWindow:
         return window
 
     def fork(self) -> ReferenceWindow:
-        """A window of its own that starts from here."""
+        """A window of its own that starts from here. What a drug has is shared until either of them changes it."""
+        self._own = set()
         other = copy(self)
         other.events, other.index = list(self.events), dict(self.index)
         other.cases = self.cases.copy()
-        other.drugs = {drug: row.copy() for drug, row in self.drugs.items()}
-        other.pairs = {drug: dict(amounts) for drug, amounts in self.pairs.items()}
-        other._scores = self._scores.copy()  # noqa: SLF001 - its own class
+        other.drugs, other.pairs = dict(self.drugs), dict(self.pairs)
+        other._own = set()  # noqa: SLF001 - its own class
+        other._scores = self._scores.copy()  # noqa: SLF001
         other._buckets = self._buckets.copy()  # noqa: SLF001
         other._decoded = dict(self._decoded)  # noqa: SLF001
         return other
@@ -119,6 +121,7 @@ class ReferenceWindow:
         self.extend(self.new_events(totals))
         for stratum, n in totals.cases.items():
             self.cases[stratum] += sign * n
+        self._part(totals.drugs)
         for drug, cells in totals.drugs.items():
             row = self.drugs.setdefault(drug, np.zeros(self.strata, np.int64))
             for stratum, n in cells.items():
@@ -139,6 +142,18 @@ class ReferenceWindow:
                         del amounts[key]
             if not amounts:
                 del self.pairs[drug]
+
+    def _part(self, drugs: Iterable[str]) -> None:
+        """Make the entries of `drugs` this window's own before they are changed."""
+        if self._own is None:
+            return
+        for drug in drugs:
+            if drug not in self._own:
+                self._own.add(drug)
+                if drug in self.drugs:
+                    self.drugs[drug] = self.drugs[drug].copy()
+                if drug in self.pairs:
+                    self.pairs[drug] = dict(self.pairs[drug])
 
     def view(self, totals: BucketTotals) -> ReferenceView:
         """The window as it will be once `totals` is closed, without changing it."""

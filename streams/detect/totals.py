@@ -7,7 +7,7 @@ bucket's totals may be kept by adding and removing contributions as deduplicatio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -18,7 +18,7 @@ __all__ = ["BucketTotals", "pair_scores"]
 
 LAYOUT = 1
 
-Cells = dict[str, Counter[int]]  # name -> stratum -> amount
+Cells = dict[str, dict[int, int]]  # name -> stratum -> amount, none of them 0
 
 
 def pair_scores(contribution: Contribution) -> Iterator[tuple[str, str, int]]:
@@ -71,7 +71,9 @@ class BucketTotals:
 
     def _count(self, contribution: Contribution, sign: int) -> None:
         stratum = contribution.stratum
-        _change(self.cases, stratum, sign)
+        self.cases[stratum] += sign
+        if not self.cases[stratum]:
+            del self.cases[stratum]
         for drug in contribution.drugs:
             _bump(self.drugs, drug, stratum, sign)
         for event, score in zip(contribution.events, contribution.scores, strict=True):
@@ -96,7 +98,7 @@ class BucketTotals:
 
     def scores(self, drug: str) -> dict[str, int]:
         """S of each event with `drug`, over all strata."""
-        return {event: cells.total() for event, cells in self.pairs.get(drug, {}).items()}
+        return {event: sum(cells.values()) for event, cells in self.pairs.get(drug, {}).items()}
 
     def encode(self) -> bytes:
         """Bytes that are the same for equal totals. `decode` is the inverse."""
@@ -126,13 +128,13 @@ class BucketTotals:
             raise SchemaTooNew(f"bucket totals of layout {layout}, this vigilia reads {LAYOUT}")
         packed = _decode(blob)
         totals = cls(packed.bucket)
-        totals.cases = _cells(packed.cases)
+        totals.cases = Counter(_cells(packed.cases))
         totals.drugs = {name: _cells(flat) for name, flat in packed.drugs}
         totals.events = {name: _cells(flat) for name, flat in packed.events}
         values = iter(packed.pairs)
         for drug, event, stratum, micro in zip(values, values, values, values, strict=True):
             by_event = totals.pairs.setdefault(packed.drugs[drug][0], {})
-            by_event.setdefault(packed.events[event][0], Counter())[stratum] = micro
+            by_event.setdefault(packed.events[event][0], {})[stratum] = micro
         return totals
 
 
@@ -157,20 +159,12 @@ _decode = msgspec.msgpack.Decoder(_Packed).decode
 _decode_layout = msgspec.msgpack.Decoder(_Layout).decode
 
 
-def _flat(cells: Counter[int]) -> list[int]:
+def _flat(cells: Mapping[int, int]) -> list[int]:
     return [number for item in sorted(cells.items()) for number in item]
 
 
-def _cells(flat: list[int]) -> Counter[int]:
-    return Counter(dict(zip(flat[::2], flat[1::2], strict=True)))
-
-
-def _change(cells: Counter[int], stratum: int, amount: int) -> None:
-    now = cells.get(stratum, 0) + amount
-    if now:
-        cells[stratum] = now
-    else:
-        del cells[stratum]
+def _cells(flat: list[int]) -> dict[int, int]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _bump(table: Cells, name: str, stratum: int, amount: int) -> None:
@@ -178,7 +172,12 @@ def _bump(table: Cells, name: str, stratum: int, amount: int) -> None:
         return
     cells = table.get(name)
     if cells is None:
-        cells = table[name] = Counter()
-    _change(cells, stratum, amount)
+        table[name] = {stratum: amount}
+        return
+    now = cells.get(stratum, 0) + amount
+    if now:
+        cells[stratum] = now
+        return
+    del cells[stratum]
     if not cells:
         del table[name]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from streams.detect.contribution import Contribution
@@ -59,17 +60,16 @@ class RuleBook:
         self.past.update(past)
 
     def single(
-        self, view: ReferenceView, on_top: Sequence[BucketFacts], prior: Prior | None, *, new_only: bool = False
+        self,
+        view: ReferenceView,
+        on_top: Sequence[BucketFacts],
+        prior: Prior | None,
+        *,
+        without: AbstractSet[Key] = frozenset(),
     ) -> list[Finding]:
-        """Findings of the single-case rules in the last bucket of `on_top`, which `view` is of; in order of key.
-
-        `new_only`: none of alerts that were raised before.
-        """
-        return [
-            self._matched(key, view, on_top, prior)
-            for key in sorted(on_top[-1].matches)
-            if not (new_only and key in self.past)
-        ]
+        """Findings of the single-case rules in the last bucket of `on_top`, which `view` is of, but not `without`; in
+        order of key."""
+        return [self._matched(key, view, on_top, prior) for key in sorted(on_top[-1].matches.keys() - without)]
 
     def evaluate(self, view: ReferenceView, facts: BucketFacts, prior: Prior | None, *, first: int) -> list[Finding]:
         """Findings of all rules in the bucket that is being closed, in order of key. `first`: first bucket ever closed.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
-from streams.detect.contribution import Contribution
+from streams.detect.contribution import Contribution, Position
 from streams.monitors.rules import Rules
 from streams.rules.finding import Key, Situated
 from streams.rules.joint import Joint, joint_counts
@@ -13,15 +15,18 @@ from streams.rules.single import SingleCase, kinds_of
 
 __all__ = ["BucketFacts", "RuleWindow"]
 
+Name = TypeVar("Name", bound=Hashable)
+
 
 class BucketFacts:
     """What a bucket's counted cases are to the rules.
 
     `matches` of the single-case rules, by alert · `kinds`: how many cases are of a kind, by (kind, stratum) ·
-    `drugs`: cases with a drug; under None all of them · `joint`: what goes together in one case (`joint`).
+    `drugs`: cases with a drug; under None all of them · `joint`: what goes together in one case (`joint`). The order in
+    which cases are added does not show.
     """
 
-    __slots__ = ("bucket", "drugs", "joint", "kinds", "matches")
+    __slots__ = ("_rules", "_single", "bucket", "drugs", "joint", "kinds", "matches")
 
     def __init__(self, bucket: int, cases: Iterable[Contribution], rules: Rules, single: SingleCase) -> None:
         self.bucket = bucket
@@ -29,12 +34,42 @@ class BucketFacts:
         self.kinds: Counter[tuple[str, int]] = Counter()
         self.drugs: Counter[str | None] = Counter()
         self.joint: Counter[Joint] = Counter()
-        for case in sorted(cases, key=lambda case: case.position):
-            self.kinds.update((kind, case.stratum) for kind in kinds_of(rules, case))
-            self.drugs.update((None, *case.drugs))
-            self.joint.update(joint_counts(case, rules))
-            for key in single.keys(case):
-                self.matches.setdefault(key, []).append(case)
+        self._rules, self._single = rules, single
+        for case in cases:
+            self.add(case)
+
+    def add(self, case: Contribution) -> None:
+        """Take in a counted case."""
+        self._count(case, 1)
+        for key in self._single.keys(case):
+            insort(self.matches.setdefault(key, []), case, key=_position)
+
+    def remove(self, case: Contribution) -> None:
+        """Take back a case that was added: the facts are as if it had never been."""
+        self._count(case, -1)
+        for key in self._single.keys(case):
+            kept = self.matches[key]
+            del kept[bisect_left(kept, case.position, key=_position)]
+            if not kept:
+                del self.matches[key]
+
+    def _count(self, case: Contribution, sign: int) -> None:
+        for kind in kinds_of(self._rules, case):
+            _change(self.kinds, (kind, case.stratum), sign)
+        for drug in (None, *case.drugs):
+            _change(self.drugs, drug, sign)
+        for joint in joint_counts(case, self._rules):
+            _change(self.joint, joint, sign)
+
+
+def _position(case: Contribution) -> Position:
+    return case.position
+
+
+def _change(counts: Counter[Name], name: Name, amount: int) -> None:
+    counts[name] += amount
+    if not counts[name]:
+        del counts[name]
 
 
 class RuleWindow:

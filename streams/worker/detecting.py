@@ -169,8 +169,8 @@ class Detecting:
             source = (self.monitor.assessments_topic, partition)
             self._loop.call_soon_threadsafe(self._source.seek, source, offset)
         closed = self.detection.close_due()
-        if self.detection.until is None and self._source.queued[0] <= 1:
-            self.detection.look()  # behind by more, there is better to do
+        if self.detection.until is None:
+            self.detection.look(behind=self._source.queued[0] > 1)
         for alert_id, record in self.feed.poll():
             self.detection.publisher.observe(alert_id, record)
         return _Turn(closed, self.detection.lacking() if self.feed.caught_up else None)

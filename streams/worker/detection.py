@@ -61,7 +61,7 @@ class Detection:
         self._sources: dict[Source, SourceState] = {}
         self._next: dict[int, int] = {}
         self._waiting: tuple[int | None, float] | None = None
-        self._next_look = 0.0
+        self._next_look = 0.0, 0.0  # up to date, and behind
         self.closed: int | None = None  # the last bucket that this worker closed
 
     def open(self) -> None:
@@ -169,20 +169,23 @@ class Detection:
             self._waiting = (closing.closed, now)
         return now - self._waiting[1] >= TAKEOVER_SECONDS
 
-    def look(self) -> int:
-        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time.
+    def look(self, *, behind: bool = False) -> int:
+        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time, and a fifth
+        while more assessments wait than were taken (`behind`): then there is better to do, but not for long.
 
         Too many open buckets are not looked at: then a silent partition holds the watermark, and the log names it.
         """
         begun = time.monotonic()
-        if begun < self._next_look or self.store.closable() is not None:
+        if begun < self._next_look[behind] or self.store.closable() is not None:
             return 0
         if (number := len(self.store.open_buckets())) > MOST_OPEN:
             self._tell_who_holds(number)
-            self._next_look = begun + HELD_SECONDS
+            self._next_look = (begun + HELD_SECONDS,) * 2
             return 0
         found = len(self.provisional.look())
-        self._next_look = 2 * time.monotonic() - begun
+        ended = time.monotonic()
+        took = ended - begun
+        self._next_look = ended + took, ended + 4 * took
         return found
 
     def _tell_who_holds(self, open_buckets: int) -> None:

@@ -61,7 +61,7 @@ def test_a_window_kept_by_adding_and_subtracting_equals_one_summed_anew(stream: 
         whole = BucketTotals.of(bucket, inside)
         assert window.cases.tolist() == [whole.cases[s] for s in range(2)]
         assert {d: row.tolist() for d, row in window.drugs.items()} == {
-            d: [cells[s] for s in range(2)] for d, cells in whole.drugs.items()
+            d: [cells.get(s, 0) for s in range(2)] for d, cells in whole.drugs.items()
         }
         for event, column in window.index.items():
             assert window.scores[:, column].tolist() == [whole.events.get(event, {}).get(s, 0) for s in range(2)]
