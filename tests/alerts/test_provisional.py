@@ -86,7 +86,10 @@ def test_what_could_not_be_proposed_is_found_again_although_nothing_has_changed(
     def away(*_: Any) -> None:
         raise StoreUnavailable("Redis is away")
 
-    expected = keys(Provisional(detection.closer).look())
+    assert detection.provisional.look()
+    more = [record(chance, offset, CLOSED_DAYS) for offset in range(len(values), len(values) + 30)]
+    detection.apply(0, len(values), len(values) + len(more), more)
+    expected = {key for key in keys(Provisional(detection.closer).look()) if key[0] == START + CLOSED_DAYS}
     assert expected
     with monkeypatch.context() as patch:
         patch.setattr(detection.store, "propose_provisional", away)

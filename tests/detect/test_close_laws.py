@@ -83,6 +83,26 @@ def test_evaluating_changes_nothing_and_part_of_it_is_part_of_the_whole(stream: 
         assert written(kept.close(detector, bucket, cases)) == written(other.close(untouched, bucket, cases))
 
 
+@laws
+@given(streams(), st.integers(0, 8))
+def test_a_fork_and_what_it_was_forked_from_go_on_apart(stream: Stream, at: int) -> None:
+    at = min(at, len(stream) - 1)
+    detector, kept = Detector.restore(RULE), Kept()
+    for bucket, cases in stream[:at]:
+        kept.close(detector, bucket, cases)
+    fork, forked, alone = detector.fork(), copy.deepcopy(kept), copy.deepcopy(kept)
+    undisturbed = alone.restored(RULE)
+    other = [(bucket, cases[:1]) for bucket, cases in stream[at:]]
+    for (bucket, cases), (_, fewer) in zip(stream[at:], other, strict=True):
+        forked.close(fork, bucket, fewer)
+        assert written(kept.close(detector, bucket, cases)) == written(alone.close(undisturbed, bucket, cases))
+    anew = forked.restored(RULE).window
+    assert fork.window.pairs == anew.pairs
+    assert {drug: n.tolist() for drug, n in fork.window.drugs.items()} == {d: n.tolist() for d, n in anew.drugs.items()}
+    assert np.array_equal(fork.window.cases, anew.cases)
+    assert np.array_equal(fork.window.scores, anew.scores)
+
+
 class Eager:
     """A naive detector: every pair of a drug once seen in every bucket, plain floats, windows summed anew."""
 
