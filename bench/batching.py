@@ -1,4 +1,4 @@
-"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 7 minutes.
+"""`python -m bench.batching`: the micro-batcher beside bare onnxruntime, in process and through Triton; 9 minutes.
 
 Sentences of VAERS narratives (1999 and 2000), split as the product splits them, as many texts waiting at once as in the
 worker; no first stage, no cache. The limit is `InferenceSession.run` alone on the very runs that the batcher made, as
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,13 +38,13 @@ from inference.triton import TritonClassifier, address_of
 from streams.assess.reading import MOST_TEXTS
 from streams.assess.sentences import sentences_of
 from streams.commands.output import print_table
-from streams.worker.work import SWITCH_SECONDS
+from streams.worker.work import share_cores
 from tests.lab import load_tool
 
 DATA = Path("../shared/data")
 YEARS = (1999, 2000)
 SENTENCES = 1000  # a round
-ROUNDS = 20
+ROUNDS = 30
 HALF_LOAD_SECONDS = 30.0
 SERVER_INSTANCES = 2  # configs/cpu.pbtxt
 
@@ -104,7 +103,8 @@ def measured(way: Way, texts: Sequence[list[str]], rounds: int = ROUNDS, seconds
     asyncio.run(saturated(way, tapped, limit, texts))  # warm
     tapped.batches.clear()
     asyncio.run(saturated(way, tapped, limit, texts))  # the batches for the bare runs
-    bare = BareModel(tapped.batches, way.threads, way.tokens)
+    shared = way.classifier if isinstance(way.classifier, OnnxClassifier) else None
+    bare = BareModel(tapped.batches, way.threads, way.tokens, shared=shared)
     bares, rates, fills, wastes = [bare.rate()], list[float](), list[float](), list[float]()
     for _ in range(rounds):
         rate, batcher = asyncio.run(saturated(way, tapped, limit, texts))
@@ -206,7 +206,7 @@ def triton() -> Iterator[TritonClassifier]:
 
 def table(rounds: int = ROUNDS, seconds: float = HALF_LOAD_SECONDS, sentences: int = SENTENCES) -> list[Found]:
     """All ways, in the order of the rows: in process with one thread and with two, through Triton."""
-    sys.setswitchinterval(SWITCH_SECONDS)  # as in the worker: with 5 ms the model waits for the interpreter
+    share_cores()
     texts = vaers(sentences)
     found = []
     for threads in (1, 2):

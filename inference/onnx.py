@@ -5,7 +5,6 @@ It gives the same bits on any number of threads of one machine, and in any batch
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,20 +35,17 @@ class OnnxClassifier(GraphClassifier):
             self._session: Any = ort.InferenceSession(artefact.onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise WrongModel(f"{artefact.onnx}: onnxruntime can't load it: {error}") from error
-        self._running = threading.Lock()  # more runs at a time than threads would share the same cores
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model") if threads > 1 else None
+        # Threads of their own, whoever asks: one that has ended a run finds the next in its queue, and need not wait
+        # until the interpreter has turned to another caller.
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
 
     def run(self, batches: Sequence[Batch]) -> Iterator[Outputs]:
         """See `GraphClassifier`."""
-        if self._session is None:
-            raise Unavailable("the classifier is closed")
-        if self._pool is not None:
-            yield from self._pool.map(self._run, batches)
-            return
-        for batch in batches:  # in the caller's thread: handing over to another costs 5% of the throughput
-            with self._running:
-                outputs = self._run(batch)
-            yield outputs
+        try:
+            outputs = self._pool.map(self._run, batches)
+        except RuntimeError as error:  # the pool takes nothing more
+            raise Unavailable("the classifier is closed") from error
+        yield from outputs
 
     def _run(self, batch: Batch) -> Outputs:
         session = self._session
@@ -63,5 +59,4 @@ class OnnxClassifier(GraphClassifier):
     def close(self) -> None:
         """Free the session. Later calls raise Unavailable."""
         self._session = None
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
+        self._pool.shutdown(wait=False)

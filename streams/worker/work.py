@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Mapping
 from typing import Literal
@@ -19,12 +20,19 @@ from streams.worker.classifier import open_classifier
 from streams.worker.detecting import Detecting
 from streams.worker.detection import Detection
 
-__all__ = ["Only", "work"]
+__all__ = ["Only", "share_cores", "work"]
 
 Only = Literal["assess", "detect"]
 
 SWITCH_SECONDS = 0.0005  # the model's thread waits that long for the interpreter after each run, not 5 ms
 GC_ALLOCATIONS = 50_000  # a batch makes some ten thousand objects, none of them in a cycle
+
+
+def share_cores() -> None:
+    """Have this process's threads leave the model alone: none keeps the interpreter for long, and the tokenizer has no
+    threads of its own, which would take the core that the model is on."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def work(
@@ -61,7 +69,7 @@ def work(
         # What start-up made stays: the collector need not walk it again and again.
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, 20, 50)
-        sys.setswitchinterval(SWITCH_SECONDS)
+        share_cores()
         return run_worker(monitor, settings, stages, sink, bounded=until is not None)
     finally:
         if classifier is not None:
