@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -107,6 +108,29 @@ def test_a_lone_surrogate_is_poison(classifier: OnnxClassifier) -> None:
 
 def test_no_sentences_no_readings(classifier: OnnxClassifier) -> None:
     assert classifier.classify([]) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_run_of_several_that_fails_is_poison_and_the_next_call_is_answered(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = OnnxClassifier(load_artefact(), threads=threads, tokens=128)
+    sentences = [sentence for sentence, _, _ in BLAMED] * 20
+    expected = classifier.classify(sentences)
+    session, runs = classifier._session, itertools.count()
+
+    class Failing:
+        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
+            if next(runs) == 2:
+                raise RuntimeError("out of memory")
+            return session.run(names, inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "_session", Failing())
+        with pytest.raises(PoisonInput, match="RuntimeError"):
+            classifier.classify(sentences)
+        assert classifier.classify(sentences) == expected
+    classifier.close()
 
 
 def test_a_closed_classifier_is_unavailable() -> None:
