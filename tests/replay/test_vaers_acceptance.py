@@ -15,7 +15,7 @@ import pytest
 
 from streams.events import Alert, decode_alert
 from tests.lab import run_cli
-from tests.replay.vaers_recount import by_day, counted, read, recount
+from tests.replay.vaers_recount import Report, by_day, recount
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
@@ -75,14 +75,46 @@ def test_vaccines_of_the_same_visit_are_never_new(alerts: list[Alert]) -> None:
     assert all(a.status != "new" for a in innocent)
 
 
-def test_table_cases_and_dates_equal_a_recount_with_csv(alerts: list[Alert], shared_data: Path) -> None:
-    found = [a for a in alerts if (a.drug, a.event) == PAIR]
-    expected = recount(by_day(counted(read(shared_data / "vaers_1990_2006", 1990, 1999))), *PAIR)
+def test_rotashield_is_strong_ten_days_before_the_suspension(alerts: list[Alert]) -> None:
+    first = next(a for a in alerts if (a.drug, a.event) == PAIR and a.level == "strong")
+    assert (day(first), first.measures["recent_cases"], first.status) == (date(1999, 7, 6), 14, "update")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        PAIR,
+        ("DTAP", "Intussusception"),
+        ("VARCEL", "Abortion"),
+        ("DTP", "Mental retardation severity unspecified"),
+    ],
+)
+def test_every_alert_of_a_pair_equals_its_recount_with_csv_and_plain_python(
+    alerts: list[Alert], reports: list[Report], pair: tuple[str, str]
+) -> None:
+    found = [a for a in alerts if (a.drug, a.event) == pair]
+    expected = recount(by_day(reports), *pair)
+    assert found
     assert [day(a) for a in found] == [e.day for e in expected]
-    for alert, again in zip(found, expected, strict=True):
-        assert (alert.table.a, alert.table.b, alert.table.c, alert.table.d) == again.table
-        assert alert.table.expected == pytest.approx(again.expected, rel=1e-9)
-        assert alert.level == ("strong" if "strong" in {e.level for e in expected if e.day <= again.day} else "early")
-        assert alert.statistic == pytest.approx(again.statistic, rel=1e-6)
+    for alert, plain in zip(found, expected, strict=True):
+        table, measures = alert.table, alert.measures
+        assert (table.a, table.b, table.c, table.d) == plain.table
+        assert table.expected == pytest.approx(plain.expected, rel=1e-9)
+        assert alert.level == ("strong" if "strong" in {e.level for e in expected if e.day <= plain.day} else "early")
+        assert alert.statistic == pytest.approx(plain.statistic, rel=1e-8)
+        assert (measures["recent_cases"], measures["recent_days"]) == (plain.recent_cases, plain.recent_days)
+        assert measures["recent_expected"] == pytest.approx(plain.recent_expected, rel=1e-9)
+        assert measures["own_past_ratio"] == pytest.approx(plain.own_past_ratio, rel=1e-9)
         cases = {(datetime.fromtimestamp(c.received_at / 1000, UTC).date(), c.case_id) for c in alert.evidence}
-        assert cases == set(again.cases)
+        assert cases <= set(plain.cases)
+        assert len(cases) + alert.evidence_omitted == len(plain.cases)
+
+
+def test_the_five_cases_are_those_of_the_published_dates(reports: list[Report]) -> None:
+    assert recount(by_day(reports), *PAIR)[0].cases == (
+        (date(1998, 12, 18), "117590"),
+        (date(1999, 2, 11), "118884"),
+        (date(1999, 2, 12), "118916"),
+        (date(1999, 3, 3), "119684"),
+        (date(1999, 3, 3), "119685"),
+    )
