@@ -11,8 +11,8 @@ spared come on top of that rate); no spans, no pairs. What it spares and what it
 which kind of text is in docs/results/inference.md. It knows English words alone: a sentence of words it has never seen
 scores about zero, which lets it through.
 
-The file is one line of JSON (`Header`) and the weights. It is made by `vigilia train first-stage`, needs no model to be
-used, and its hash stands in the artefact's manifest.
+The file is one line of JSON (`Header`) and the weights, deflated. It is made by `vigilia train first-stage`, needs no
+model to be used, and its hash stands in the artefact's manifest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from streams.errors import WrongModel
 __all__ = ["FILE", "FirstStage", "Header", "Screened", "buckets", "first_stage_of"]
 
 FILE = "first_stage.bin"  # its name in an artefact
-FORMAT = 1
+FORMAT = 2  # 1 had the weights as they are
 MOST_WORDS = 50_000  # whose sums are remembered
 LONGEST_WORD = 40  # characters of it that are looked at
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
@@ -88,6 +88,15 @@ def buckets(sentence: str, bits: int) -> list[int]:
     return found
 
 
+def _inflated(deflated: bytes, size: int) -> bytes:
+    """The weights. Raises ValueError or zlib.error if they are not `size` bytes and nothing else."""
+    inflater = zlib.decompressobj()
+    weights = inflater.decompress(deflated, size + 1)
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError(f"the weights are cut short, or there are more than {size}")
+    return weights
+
+
 class FirstStage:
     """Scores sentences. Safe to use from several threads. Raises ValueError if the weights don't fit the header."""
 
@@ -104,19 +113,19 @@ class FirstStage:
     def load(cls, path: Path) -> FirstStage:
         """Read a file. Raises WrongModel."""
         try:
-            line, _, weights = path.read_bytes().partition(b"\n")
+            line, _, deflated = path.read_bytes().partition(b"\n")
             header = msgspec.json.decode(line, type=Header)
             if header.format != FORMAT:
                 raise WrongModel(f"{path}: format {header.format}, this vigilia reads {FORMAT}")
-            return cls(header, weights)
+            return cls(header, _inflated(deflated, 1 << header.bits))
         except OSError as error:
             raise WrongModel(f"{path}: {error.strerror}") from error
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, zlib.error) as error:
             raise WrongModel(f"{path}: {error}") from error
 
     def encoded(self) -> bytes:
         """The file that `load` reads."""
-        return msgspec.json.encode(self.header) + b"\n" + self._weights.tobytes()
+        return msgspec.json.encode(self.header) + b"\n" + zlib.compress(self._weights.tobytes(), 9)
 
     def score(self, sentence: str) -> int:
         """The larger, the more like an adverse event: the weights' sum over the root of their number, squared.

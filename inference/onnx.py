@@ -5,8 +5,9 @@ It gives the same bits on any number of threads of one machine, and in any batch
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import onnxruntime as ort
@@ -37,15 +38,29 @@ class OnnxClassifier(GraphClassifier):
             raise WrongModel(f"{artefact.onnx}: onnxruntime can't load it: {error}") from error
         # Threads of their own, whoever asks: one that has ended a run finds the next in its queue, and need not wait
         # until the interpreter has turned to another caller.
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
 
     def run(self, batches: Sequence[Batch]) -> Iterator[Outputs]:
-        """See `GraphClassifier`."""
+        """See `GraphClassifier`. A call has one run more than there are threads in the model's queue, not all of its
+        runs, so that those of other calls take turns with them: few sentences need not wait for many."""
+        ahead: deque[Future[Outputs]] = deque()
         try:
-            outputs = self._pool.map(self._run, batches)
+            for batch in batches:
+                ahead.append(self._submit(batch))
+                if len(ahead) > self._threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for run in ahead:
+                run.cancel()
+
+    def _submit(self, batch: Batch) -> Future[Outputs]:
+        try:
+            return self._pool.submit(self._run, batch)
         except RuntimeError as error:  # the pool takes nothing more
             raise Unavailable("the classifier is closed") from error
-        yield from outputs
 
     def _run(self, batch: Batch) -> Outputs:
         session = self._session

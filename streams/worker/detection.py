@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 TAKEOVER_SECONDS: Final = 0.5
 MOST_OPEN: Final = 64  # open buckets; disorder and an idle night make a handful
 HELD_SECONDS: Final = 60.0
+BEHIND_SECONDS: Final = 1.0
 CLOSING_SECONDS: Final = 0.5  # closes in a row before the next batch is applied
 
 
@@ -170,8 +171,10 @@ class Detection:
         return now - self._waiting[1] >= TAKEOVER_SECONDS
 
     def look(self, *, behind: bool = False) -> int:
-        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time, and a fifth
-        while more assessments wait than were taken (`behind`): then there is better to do, but not for long.
+        """Look at the open buckets for provisional alerts; how many fire. Takes at most half of the time.
+
+        While assessments wait (`behind`) there is better to do, and buckets may close before anyone has looked at them;
+        but somebody who is always a little behind must get alerts too, so then it is a look every BEHIND_SECONDS.
 
         Too many open buckets are not looked at: then a silent partition holds the watermark, and the log names it.
         """
@@ -185,7 +188,7 @@ class Detection:
         found = len(self.provisional.look())
         ended = time.monotonic()
         took = ended - begun
-        self._next_look = ended + took, ended + 4 * took
+        self._next_look = ended + took, ended + max(took, BEHIND_SECONDS)
         return found
 
     def _tell_who_holds(self, open_buckets: int) -> None:

@@ -35,7 +35,7 @@ SENTENCES = [
 
 def random_stage(seed: int = 1, threshold: int = 0) -> FirstStage:
     weights = random.Random(seed).randbytes(1 << BITS)
-    return FirstStage(Header(1, BITS, threshold, 0.0125, {"on": "nothing"}), weights)
+    return FirstStage(Header(2, BITS, threshold, 0.0125, {"on": "nothing"}), weights)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
@@ -117,9 +117,26 @@ def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert [again.score(s) for s in SENTENCES] == [stage.score(s) for s in SENTENCES]
 
 
+HEADER = b'{"format":2,"bits":10,"threshold":0,"probability":0.1,"trained":{}}\n'
+WHOLE = zlib.compress(bytes(1 << 10))
+DAMAGED = (
+    b"",
+    b"not deflated",
+    WHOLE[:-5],
+    WHOLE + b"more",
+    zlib.compress(bytes(1 << 9)),
+    zlib.compress(bytes(1 << 11)),
+)
+
+
+def test_the_whole_file_beside_the_damaged_ones_is_read(tmp_path: Path) -> None:
+    (tmp_path / "stage.bin").write_bytes(HEADER + WHOLE)
+    assert FirstStage.load(tmp_path / "stage.bin").score("words") == 0
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}\n", b'{"format":1,"bits":10,"threshold":0,"probability":0.1,"trained":{}}\nshort', b"\x00\xff\n"],
+    [b"", b"{}\n", b"\x00\xff\n", *(HEADER + weights for weights in DAMAGED)],
 )
 def test_a_file_that_is_none_is_the_wrong_model(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "stage.bin").write_bytes(content)
@@ -144,12 +161,12 @@ def shipped() -> FirstStage:
     return stage
 
 
-def test_the_shipped_file_is_small_and_its_hash_is_in_the_manifest(shipped: FirstStage) -> None:
+@pytest.mark.usefixtures("shipped")
+def test_the_shipped_file_is_small_and_its_hash_is_in_the_manifest() -> None:
     artefact = load_artefact()
     name = str(artefact.manifest.first_stage)
     content = (artefact.folder / name).read_bytes()
-    assert content == shipped.encoded()
-    assert len(content) < 500_000
+    assert len(content) < 200_000
     assert artefact.manifest.files[name] == hashlib.sha256(content).hexdigest()
 
 

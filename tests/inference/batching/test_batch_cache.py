@@ -87,7 +87,7 @@ def test_a_sentence_that_is_shared_survives_the_first_caller() -> None:
 
 
 def test_a_spared_sentence_never_reaches_the_classifier_nor_the_queue() -> None:
-    nothing = FirstStage(Header(1, 4, 1, 0.01, {}), bytes(16))  # every score is 0
+    nothing = FirstStage(Header(2, 4, 1, 0.01, {}), bytes(16))  # every score is 0
     classifier = Lengths()
 
     async def body(batcher: MicroBatcher) -> None:
@@ -100,7 +100,7 @@ def test_a_spared_sentence_never_reaches_the_classifier_nor_the_queue() -> None:
 
 def test_spared_remembered_and_read_sentences_come_back_in_their_places() -> None:
     weights = bytearray(1 << 10)
-    stage = FirstStage(Header(1, 10, -1, 0.01, {}), bytes(weights))
+    stage = FirstStage(Header(2, 10, -1, 0.01, {}), bytes(weights))
     classifier, cache = Lengths(), SentenceCache(10)
     cache.put("cached", Reading(0.77))
 
