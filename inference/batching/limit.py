@@ -11,7 +11,7 @@ from typing import Protocol
 
 __all__ = ["AHEAD", "PIECES", "SERVER_LINGER", "SERVER_PIECES", "Adaptive", "Fixed", "Limit"]
 
-AHEAD = 3
+AHEAD = 5
 PIECES = 1024  # budget of a batch in process
 SERVER_LINGER = 0.005  # seconds; see `MicroBatcher`
 SERVER_PIECES = 2048  # budget of a batch: a server, above all one with a GPU, likes them large
