@@ -177,10 +177,8 @@ class BareModel:
         shared: OnnxClassifier | None = None,
     ) -> None:
         classifier = OnnxClassifier(load_artefact(None), tokens=tokens)
-        if shared is not None:
-            classifier._session = shared._session  # noqa: SLF001
         self._pool = ThreadPoolExecutor(threads)
-        self._session: Any = classifier._session  # noqa: SLF001 - the limit is this object's run()
+        self._session: Any = (shared or classifier)._session  # noqa: SLF001 - the limit is this object's run()
         self._inputs: list[tuple[list[str], dict[str, np.ndarray]]] = []
         self._sentences = sum(map(len, batches))
         classifier._session = self  # noqa: SLF001 - so that `run` below sees the batches

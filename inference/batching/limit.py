@@ -1,8 +1,8 @@
 """How many batches may be with the classifier at a time. Pure: times are arguments, in seconds of any clock.
 
 In process the right number is known (`Fixed`): as many as the model has threads, and `AHEAD`, which are tokenised or
-read meanwhile, so that the model finds its next run ready. A server has an unknown number of instances, other clients
-and a network before it (`Adaptive`).
+read meanwhile, so that the model finds its next run ready, and take turns at it, so that few sentences pass many. A
+server has an unknown number of instances, other clients and a network before it (`Adaptive`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Final
 
 from streams.alerts.assembly import Assembly, PairCase, pair_cases
 from streams.alerts.closer import Closer
-from streams.alerts.opened import OpenBucket
+from streams.alerts.open_bucket import OpenBucket
 from streams.detect.alarms import Firing, PairKey
 from streams.detect.close import Detector, Evaluation, Verdict
 from streams.detect.reference import ReferenceView
@@ -114,7 +114,7 @@ class Provisional:
 
     def _opened(self, bucket: int) -> OpenBucket:
         desk = self.closer.rules
-        self._open[bucket] = OpenBucket(bucket, None if desk is None else desk.opened(bucket))
+        self._open[bucket] = OpenBucket(bucket, None if desk is None else desk.open_facts(bucket))
         self._ahead = None
         return self._open[bucket]
 

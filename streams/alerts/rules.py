@@ -67,7 +67,7 @@ class RuleDesk:
         self._book: RuleBook | None = None
         self._single = SingleCase(monitor.rules)
 
-    def opened(self, bucket: int) -> BucketFacts:
+    def open_facts(self, bucket: int) -> BucketFacts:
         """The facts of an open bucket that has no case yet."""
         return BucketFacts(bucket, (), self.monitor.rules, self._single)
 

@@ -123,9 +123,7 @@ class RuleWindow:
 
     def _join(self, facts: BucketFacts, sign: int) -> None:
         for key, number in facts.joint.items():
-            self._joint[key] += sign * number
-            if not self._joint[key]:
-                del self._joint[key]
+            _change(self._joint, key, sign * number)
             if key[0] == "pair":
                 self._by_event.setdefault(key[2], Counter())[key[1]] += sign * number
 

@@ -62,7 +62,7 @@ class Detection:
         self._sources: dict[Source, SourceState] = {}
         self._next: dict[int, int] = {}
         self._waiting: tuple[int | None, float] | None = None
-        self._next_look = 0.0, 0.0  # up to date, and behind
+        self._looked, self._look_pause = 0.0, 0.0  # end of the last look, and seconds that the next one must wait
         self.closed: int | None = None  # the last bucket that this worker closed
 
     def open(self) -> None:
@@ -179,16 +179,16 @@ class Detection:
         Too many open buckets are not looked at: then a silent partition holds the watermark, and the log names it.
         """
         begun = time.monotonic()
-        if begun < self._next_look[behind] or self.store.closable() is not None:
+        pause = max(self._look_pause, BEHIND_SECONDS) if behind else self._look_pause
+        if begun < self._looked + pause or self.store.closable() is not None:
             return 0
         if (number := len(self.store.open_buckets())) > MOST_OPEN:
             self._tell_who_holds(number)
-            self._next_look = (begun + HELD_SECONDS,) * 2
+            self._looked, self._look_pause = begun, HELD_SECONDS
             return 0
         found = len(self.provisional.look())
-        ended = time.monotonic()
-        took = ended - begun
-        self._next_look = ended + took, ended + max(took, BEHIND_SECONDS)
+        self._looked = time.monotonic()
+        self._look_pause = self._looked - begun
         return found
 
     def _tell_who_holds(self, open_buckets: int) -> None:

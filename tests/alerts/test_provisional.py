@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.alerts.opened import OpenBucket
+from streams.alerts.open_bucket import OpenBucket
 from streams.alerts.provisional import Provisional
 from streams.detect.contribution import Contribution
 from streams.detect.totals import BucketTotals

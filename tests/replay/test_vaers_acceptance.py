@@ -57,7 +57,8 @@ def test_rotashield_is_alerted_on_3_march_1999_with_five_cases(alerts: list[Aler
     first = next(a for a in alerts if (a.drug, a.event) == PAIR)
     assert (first.level, first.status, first.state) == ("early", "new", "raised")
     assert first.raised_at == "1999-03-03"
-    assert first.cases == len(first.evidence) == 5
+    assert first.cases == len(first.evidence) == first.table.a == 5
+    assert first.measures["recent_days"] == 4
     assert first.measures["recent_expected"] == pytest.approx(0.06, abs=0.01)
     assert day(first) < SUSPENDED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -55,3 +56,24 @@ def test_a_partition_that_holds_every_close_is_named_in_the_log_and_open_buckets
     held = [entry for entry in logs if entry["event"] == "watermark_held"]
     assert [entry["partitions"] for entry in held] == [["silent/0"]]
     assert held[0]["open_buckets"] == len(values)
+
+
+def test_a_worker_that_is_behind_looks_less_often_but_looks(
+    detection: Detection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def look() -> list[str]:
+        looks.append("a look")
+        return []
+
+    monkeypatch.setattr(detection.provisional, "look", look)
+    monkeypatch.setattr(module, "BEHIND_SECONDS", 3600.0)
+    detection._looked = time.monotonic() - 10.0
+    assert detection.look(behind=True) == 0
+    assert looks == []
+    detection.look()
+    assert len(looks) == 1
+    detection._looked -= 3601.0
+    detection.look(behind=True)
+    assert len(looks) == 2
