@@ -169,7 +169,8 @@ class Closer:
         delta = detector.delta(evaluation, verdict)
         judged = None
         if self.rules is not None:
-            judged = self.rules.close(closing, evaluation.view, entries, delta.memory)
+            versions = [followup.contribution for followup in followups]
+            judged = self.rules.close(closing, evaluation.view, entries, versions, delta.memory)
             if judged is None:
                 return None
             fired.update((alert.id, alert) for alert in judged.alerts)
@@ -187,6 +188,7 @@ class Closer:
             alerts=[(alert.id, encode(alert)) for alert in alerts],
             chain=chain,
             memo=delta.memory_blob,
+            followups=() if judged is None else judged.followups,
         )
         return delta, alerts, result, judged
 

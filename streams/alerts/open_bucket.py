@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from streams.detect.contribution import Contribution
 from streams.detect.totals import BucketTotals
 from streams.rules.window import BucketFacts
+from streams.state.reading import Changes
 
 __all__ = ["OpenBucket"]
 
 
 class OpenBucket:
-    """Counted cases of an open bucket.
+    """Counted cases of an open bucket, and later versions of earlier ones.
 
     `facts`: what they are to the rules, if there are any · `following`: the number of the next change to be taken over
     · `touched`: drugs whose cases have changed since it was last emptied.
@@ -24,6 +25,7 @@ class OpenBucket:
         self.following = 0
         self.touched: set[str] = set()
         self._cases: dict[str, Contribution] = {}
+        self._later: set[str] = set()
         self._by_drug: dict[str, dict[str, Contribution]] = {}
 
     @property
@@ -34,10 +36,10 @@ class OpenBucket:
     def __bool__(self) -> bool:
         return bool(self._cases)
 
-    def take(self, changed: Mapping[str, Contribution | None]) -> bool:
-        """Take over cases by position, None for one that does not count (any more); whether anything differs now."""
+    def take(self, changes: Changes) -> bool:
+        """Take over what has changed; whether anything differs now."""
         differs = False
-        for position, contribution in changed.items():
+        for position, contribution in changes.counted.items():
             old = self._cases.get(position)
             if old == contribution:
                 continue
@@ -46,6 +48,13 @@ class OpenBucket:
                 self._remove(position, old)
             if contribution is not None:
                 self._add(position, contribution)
+        for position, version in changes.later.items():
+            # No version ever leaves: what does not count now will not count again.
+            if self.facts is not None and position not in self._later:
+                self._later.add(position)
+                self.facts.add_later(version)
+                differs = True
+        self.following = changes.following
         return differs
 
     def _add(self, position: str, case: Contribution) -> None:

@@ -104,12 +104,11 @@ class Provisional:
         differs = bool(gone)
         for bucket in counted:
             view = self._open[bucket] if bucket in self._open else self._opened(bucket)
-            total, changed = self.store.changes(bucket, view.following)
-            if total < view.following:
+            changes = self.store.changes(bucket, view.following)
+            if changes.following < view.following:
                 view = self._opened(bucket)
-                total, changed = self.store.changes(bucket, 0)
-            view.following = total
-            differs |= view.take(changed)
+                changes = self.store.changes(bucket, 0)
+            differs |= view.take(changes)
         return differs
 
     def _opened(self, bucket: int) -> OpenBucket:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -25,7 +25,7 @@ from streams.state.store import Store
 
 __all__ = ["RULES_VERSION", "Judged", "RuleDesk"]
 
-RULES_VERSION = "rules/1"
+RULES_VERSION = "rules/2"
 
 
 class _Raised(msgspec.Struct):
@@ -46,10 +46,14 @@ _decode_raised = msgspec.json.Decoder(_Raised).decode
 
 @dataclass(frozen=True)
 class Judged:
-    """What the rules make of a bucket that is being closed: findings, and the alerts they are published as."""
+    """What the rules make of a bucket that is being closed: findings, and the alerts they are published as.
+
+    `followups`: later versions of cases that are to be kept for the rules.
+    """
 
     findings: Findings
     alerts: Sequence[Alert]
+    followups: Sequence[Contribution]
 
     @property
     def past(self) -> dict[Key, Past]:
@@ -89,24 +93,30 @@ class RuleDesk:
         book = RuleBook(self.monitor, dict(alert.past for alert in raised if alert.kind != "signal"))
         if closed is None:
             return book
-        for bucket, cases in self.store.closed_cases(closed):
-            if cases is None:
+        for found in self.store.closed_cases(closed):
+            if found is None:
                 return None
-            book.advance(Findings(book.facts(bucket, cases), ()), {})
+            book.advance(Findings(book.facts(found.bucket, found.counted, found.followups), ()), {})
         return book
 
     def close(
-        self, closing: Closing, view: ReferenceView, entries: Sequence[Contribution], memory: Memory
+        self,
+        closing: Closing,
+        view: ReferenceView,
+        entries: Sequence[Contribution],
+        followups: Iterable[Contribution],
+        memory: Memory,
     ) -> Judged | None:
         """What the rules find in the bucket that is being closed; None if Redis went past it. Changes nothing.
 
-        `memory` is the detector's after the close.
+        `followups`: later versions of cases that take effect with it. `memory` is the detector's after the close.
         """
         book = self.book(closing.closed)
         if book is None:
             return None
         first = closing.bucket if memory.first is None else memory.first
-        facts = book.facts(closing.bucket, entries)
+        later = [version for version in followups if book.asks_about(version)]
+        facts = book.facts(closing.bucket, entries, later)
         found = book.evaluate(view, facts, memory.prior, first=first)
         evidence = self._evidence(closing, found, entries, book)
         if evidence is None:
@@ -119,7 +129,7 @@ class RuleDesk:
         if versions is None:
             return None
         alerts = [self._alert(finding, with_versions(evidence[finding.key], versions), view) for finding in found]
-        return Judged(Findings(facts, found), alerts)
+        return Judged(Findings(facts, found), alerts, later)
 
     def _evidence(
         self, closing: Closing, found: Sequence[Finding], entries: Sequence[Contribution], book: RuleBook

@@ -221,7 +221,7 @@ def _alerts(recount: Recount, redis: Snapshot, monitor: Monitor) -> Iterator[Dif
 
     Then that the newest of each alert is the last of its revisions, and that the chain of hashes holds them all.
     """
-    tables = Tables(recount.counted(), monitor)
+    tables = Tables(recount, monitor)
     newest, chain = {}, ""
     for alert, content in zip(redis.history, redis.contents, strict=True):
         differences = list(differ(alert, recounted(alert, tables, monitor)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from streams.audit.recount import DAY_MS, MICRO, Case
+from streams.audit.recount import DAY_MS, MICRO, Case, Position, pair_scores
 from streams.audit.tables import PairCount, Tables
 from streams.events import Alert, Assessment, Table
 from streams.monitors import Monitor
@@ -32,13 +32,28 @@ def recounted(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:
         return PairCount(pair.table, dated)
     if alert.kind != "designated_event":
         return pair
+
     least = (monitor.rules.designated_event.probability if monitor.rules.designated_event else 0) * MICRO
-    serious = {
-        case.position
-        for case, score in tables.cases_of(alert.drug, alert.event, alert.decided)
-        if score >= least and _may_be_serious(case.record, monitor)
-    }
-    return PairCount(pair.table, serious)
+
+    def is_reason(record: Assessment) -> bool:
+        score = pair_scores(record).get((alert.drug, alert.event), 0)
+        return score > 0 and score >= least and _may_be_serious(record, monitor)
+
+    serious = [case for case, _ in tables.cases_of(alert.drug, alert.event, alert.decided) if is_reason(case.record)]
+    return PairCount(pair.table, _with_later(serious, tables.later(alert.decided), is_reason))
+
+
+def _with_later(counted: list[Case], later: list[Case], is_reason: Callable[[Assessment], bool]) -> set[Position]:
+    """The counted cases, and the versions by which other cases first became a reason for the alert."""
+    positions, since = {case.position for case in counted}, dict[tuple[str, str], int]()
+    for case in counted:
+        since.setdefault((case.record.topic, case.record.case_id), case.bucket)
+    for case in later:
+        identity = (case.record.topic, case.record.case_id)
+        if is_reason(case.record) and since.get(identity, case.bucket + 1) > case.bucket:
+            since[identity] = case.bucket
+            positions.add(case.position)
+    return positions
 
 
 def _dated(case: Case) -> bool:
@@ -97,7 +112,7 @@ def _may_be_serious(record: Assessment, monitor: Monitor) -> bool:
 
 def _marked(alert: Alert, tables: Tables, mark: Callable[[Assessment], bool]) -> PairCount:
     """The drug's cases that are marked, among all cases in the window."""
-    everything, with_drug, marked, both = Counter[int](), Counter[int](), Counter[int](), set()
+    everything, with_drug, marked, both = Counter[int](), Counter[int](), Counter[int](), list[Case]()
     for case in tables.inside(alert.decided):
         record = case.record
         everything[record.stratum] += 1
@@ -105,10 +120,11 @@ def _marked(alert: Alert, tables: Tables, mark: Callable[[Assessment], bool]) ->
         if mark(record):
             marked[record.stratum] += 1
             if alert.drug in record.drugs:
-                both.add(case.position)
+                both.append(case)
     a, n, m, total = len(both), with_drug.total(), marked.total(), everything.total()
     expected = sum(with_drug[s] * marked[s] / everything[s] for s in sorted(everything))
-    return PairCount(Table(a, n - a, m - a, total - n - m + a, expected), both)
+    found = _with_later(both, tables.later(alert.decided), lambda record: mark(record) and alert.drug in record.drugs)
+    return PairCount(Table(a, n - a, m - a, total - n - m + a, expected), found)
 
 
 def _rise(alert: Alert, tables: Tables, monitor: Monitor) -> PairCount:

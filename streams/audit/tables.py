@@ -1,15 +1,16 @@
-"""The 2x2 table of a pair, recounted from the counted cases of the log."""
+"""The 2x2 table of a pair, recounted from the counted cases of the log; later versions of them beside it."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
-from streams.audit.recount import DAY_MS, MICRO, Case, Position, pair_scores
+from streams.audit.recount import DAY_MS, MICRO, Case, Position, Recount, pair_scores
+from streams.audit.versions import later_versions
 from streams.events import Alert, Table
 from streams.monitors import Monitor
 
@@ -26,8 +27,9 @@ class PairCount(NamedTuple):
 class Tables:
     """Tables of any pair at any bucket."""
 
-    def __init__(self, counted: Iterable[Case], monitor: Monitor) -> None:
-        self._cases = list(counted)
+    def __init__(self, recount: Recount, monitor: Monitor) -> None:
+        self._cases = list(recount.counted())
+        self._later = later_versions(recount, monitor)
         self._scores = [pair_scores(case.record) for case in self._cases]
         self._window = max(1, monitor.alarms.window_days * DAY_MS // monitor.bucket_ms)
         self._with_drug: defaultdict[str, list[int]] = defaultdict(list)
@@ -43,6 +45,10 @@ class Tables:
     def inside(self, bucket: int) -> list[Case]:
         """The counted cases of buckets in (bucket - window, bucket]."""
         return [case for case in self._cases if bucket - self._window < case.bucket <= bucket]
+
+    def later(self, bucket: int) -> list[Case]:
+        """Later versions that took effect with the closes of the same buckets, in order of (bucket, position)."""
+        return [case for case in self._later if bucket - self._window < case.bucket <= bucket]
 
     def cases_of(self, drug: str, event: str, bucket: int) -> list[tuple[Case, int]]:
         """The pair's cases in the window that ends with `bucket`, each with the pair's score in micro."""
@@ -92,4 +98,4 @@ def differ(alert: Alert, pair: PairCount) -> Iterator[str]:
         yield f"cases: {alert.cases}, but {len(alert.evidence)} are listed and {alert.evidence_omitted} omitted"
     for case in alert.evidence:
         if (case.topic, case.partition, case.offset) not in pair.cases:
-            yield f"evidence {case.topic}/{case.partition}/{case.offset}: not a counted case of the pair in the log"
+            yield f"evidence {case.topic}/{case.partition}/{case.offset}: not a case of the alert in the log"

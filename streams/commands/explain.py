@@ -96,10 +96,10 @@ def command(alert_id: str, verify: bool, monitor: str | None, cases: int, as_jso
 def _verify(settings: Settings, alert: Alert, monitor_name: str) -> Verdict:
     monitor = load_monitor(monitor_name)
     with AssessmentLog(settings, monitor) as log:
-        counted = recount(progress(log.records(), "recounting", lambda: len(log)), monitor).counted()
-        pair = recounted(alert, Tables(counted, monitor), monitor)
-    found = msgspec.structs.asdict(pair.table)
-    return Verdict(not (differences := list(differ(alert, pair))), found, differences)
+        found = recount(progress(log.records(), "recounting", lambda: len(log)), monitor)
+    pair = recounted(alert, Tables(found, monitor), monitor)
+    table = msgspec.structs.asdict(pair.table)
+    return Verdict(not (differences := list(differ(alert, pair))), table, differences)
 
 
 # ------------------------------------------------------------------ for people

@@ -184,9 +184,9 @@ class ReferenceView:
                     self.scores[stratum, column] += sign * micro
 
     def index(self, event: str) -> int:
-        """Index of an event, also of one that this bucket brings."""
+        """Index of an event, also of one that this bucket brings; `size` for one that no counted case has named."""
         found = self._window.index.get(event)
-        return self._new_index[event] if found is None else found
+        return self._new_index.get(event, self.size) if found is None else found
 
     def drug_cases(self, drug: str) -> Counts:
         """n per stratum over the window."""

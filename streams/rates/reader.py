@@ -18,6 +18,7 @@ from streams.detect.totals import BucketTotals
 from streams.errors import ConfigurationError, StateConflict
 from streams.monitors import Monitor
 from streams.rates.counts import DAY_MS, WINDOW_DAYS, Counts, Rate, rate_of, window_counts
+from streams.state.reading import Changes
 from streams.state.store import Store
 
 __all__ = ["WINDOWS", "RateReader", "Rates"]
@@ -50,15 +51,15 @@ class _Open:
     following: int = 0
     cases: dict[str, Contribution] = field(default_factory=dict)
 
-    def take(self, total: int, changed: dict[str, Contribution | None]) -> None:
-        for position, contribution in changed.items():
+    def take(self, changes: Changes) -> None:
+        for position, contribution in changes.counted.items():
             old = self.cases.pop(position, None)
             if old is not None:
                 self.totals.remove(old)
             if contribution is not None:
                 self.cases[position] = contribution
                 self.totals.add(contribution)
-        self.following = total
+        self.following = changes.following
 
 
 class RateReader:
@@ -129,12 +130,13 @@ class RateReader:
         self._open = {bucket: view for bucket, view in self._open.items() if bucket in counted}
         for bucket, cases in counted.items():
             view = self._open.setdefault(bucket, _Open(BucketTotals(bucket)))
-            total, changed = self._store.changes(bucket, view.following)
-            if total >= view.following:
-                view.take(total, changed)
-            if total < view.following or len(view.cases) < cases:  # Redis went back, and on by another way
+            changes = self._store.changes(bucket, view.following)
+            set_back = changes.following < view.following
+            if not set_back:
+                view.take(changes)
+            if set_back or len(view.cases) < cases:  # Redis went back, and on by another way
                 view = self._open[bucket] = _Open(BucketTotals(bucket))
-                view.take(*self._store.changes(bucket, 0))
+                view.take(self._store.changes(bucket, 0))
 
     # ------------------------------------------------------------ what is counted
 

@@ -50,9 +50,16 @@ class RuleBook:
         self._single = SingleCase(monitor.rules)
         self._non_reactions = frozenset(term.casefold() for term in monitor.alarms.non_reactions)
 
-    def facts(self, bucket: int, cases: Iterable[Contribution]) -> BucketFacts:
-        """What counted cases of a bucket are to the rules."""
-        return BucketFacts(bucket, cases, self.monitor.rules, self._single)
+    def facts(self, bucket: int, cases: Iterable[Contribution], later: Iterable[Contribution] = ()) -> BucketFacts:
+        """What counted cases of a bucket, and later versions that take effect with it, are to the rules."""
+        facts = BucketFacts(bucket, cases, self.monitor.rules, self._single)
+        for version in later:
+            facts.add_later(version)
+        return facts
+
+    def asks_about(self, version: Contribution) -> bool:
+        """Whether a later version of a case matches a single-case rule, so that it has to be kept."""
+        return any(True for _ in self._single.keys(version))
 
     def advance(self, findings: Findings, past: Mapping[Key, Past]) -> None:
         """Take over a closed bucket and the alerts that it raised or updated."""
@@ -69,7 +76,8 @@ class RuleBook:
     ) -> list[Finding]:
         """Findings of the single-case rules in the last bucket of `on_top`, which `view` is of, but not `without`; in
         order of key."""
-        return [self._matched(key, view, on_top, prior) for key in sorted(on_top[-1].matches.keys() - without)]
+        found = (self._matched(key, view, on_top, prior) for key in sorted(on_top[-1].matched() - without))
+        return [finding for finding in found if finding is not None]
 
     def evaluate(self, view: ReferenceView, facts: BucketFacts, prior: Prior | None, *, first: int) -> list[Finding]:
         """Findings of all rules in the bucket that is being closed, in order of key. `first`: first bucket ever closed.
@@ -138,10 +146,20 @@ class RuleBook:
         )
         return replace(finding, past=past, status=status)
 
-    def _matched(self, key: Key, view: ReferenceView, on_top: Sequence[BucketFacts], prior: Prior | None) -> Finding:
+    def _matched(
+        self, key: Key, view: ReferenceView, on_top: Sequence[BucketFacts], prior: Prior | None
+    ) -> Finding | None:
+        """What a single-case rule finds; None if the bucket's versions only say again what earlier ones said.
+
+        A later version is evidence and changes no count, so the table is of the counted versions alone.
+        """
         kind, drug, event = key
-        cases = self.window.cases(key, on_top)
-        table = view.table(drug, event) if event != ANY_EVENT else self._drug_table(kind, drug, cases, view, on_top)
+        counted, later = self.window.matched(key, on_top)
+        cases = sorted([*counted, *later], key=lambda situated: (situated[0], situated[1].position))
+        if cases[-1][0] != view.bucket:
+            return None
+        on_drug = event == ANY_EVENT
+        table = self._drug_table(kind, drug, len(counted), view, on_top) if on_drug else view.table(drug, event)
         return self._situated(
             Finding(
                 kind=kind,
@@ -155,13 +173,10 @@ class RuleBook:
             )
         )
 
-    def _drug_table(
-        self, kind: str, drug: str, cases: Sequence[Situated], view: ReferenceView, on_top: Sequence[BucketFacts]
-    ) -> Table:
+    def _drug_table(self, kind: str, drug: str, a: int, view: ReferenceView, on_top: Sequence[BucketFacts]) -> Table:
         """The drug's cases of the kind among all its cases, beside those of other drugs."""
         n, all_cases = view.drug_cases(drug).tolist(), view.cases.tolist()
         m = self.window.of_kind(kind, len(all_cases), on_top)
-        a = len(cases)
         return Table(
             a=float(a),
             b=float(sum(n) - a),

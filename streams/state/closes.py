@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.detect.contribution import decode_contribution
+from streams.detect.contribution import decode_contribution, encode_contribution
 from streams.state.bound import Closing, pages
 from streams.state.parts import Chunk, CloseResult, evidence_keys, split
 from streams.state.reading import ReadStore
@@ -64,6 +64,7 @@ class CloseStore(ReadStore):
             pack(result.new_drugs),
             pack(result.new_events),
             pack([x for alert_id, record in sorted(result.alerts) for x in (alert_id, raw(record))]),
+            pack([raw(encode_contribution(followup)) for followup in result.followups]),
         )
         return bool(committed)
 
@@ -83,7 +84,7 @@ class CloseStore(ReadStore):
             self._expire(closed, bucket, limit)
 
     def _expire(self, closed: int, bucket: int, limit: int) -> None:
-        keys, cases = self.keys, f"{self.keys.cases}{bucket}"
+        keys, cases, followed = self.keys, f"{self.keys.cases}{bucket}", f"{self.keys.followed}{bucket}"
         with self._errors():
             entries = [entry for _, entry in self.client.hscan_iter(cases, count=_SCAN)]
         counted = [decode_contribution(entry[2:]) for entry in entries if entry[:1] == b"c"]
@@ -91,5 +92,6 @@ class CloseStore(ReadStore):
         parts = list(pages(names, limit)) or [[]]
         for i, page in enumerate(parts, start=1):
             done = int(i == len(parts))
-            if not self.run("expire", [keys.meta, keys.aggregates, keys.closed, cases, *page], closed, bucket, done):
+            fixed = [keys.meta, keys.aggregates, keys.closed, cases, followed]
+            if not self.run("expire", [*fixed, *page], closed, bucket, done):
                 return

@@ -19,6 +19,7 @@ Drug, event and case names never appear in a key: `digest` stands for them.
 | `cb` | zset | closed buckets of the reference window |
 | `w` | hash | bucket -> aggregate of its counted cases |
 | `c:<bucket>` | hash | what `o:<bucket>` was when the bucket closed |
+| `f:<bucket>` | list | packed later versions of cases that took effect with the close and that a rule asks about |
 | `d:<drug>` | hash | bucket -> alarm state of the drug; the largest bucket <= closed is valid |
 | `e:<drug>:<event>` | zset | packed [topic, partition, offset, micro, words...] of a counted case, by bucket |
 | `td`, `te` | list | drug and event names in the order of their index |
@@ -73,6 +74,7 @@ class Keys:
         self.held_keys = f"{prefix}kb:"
         self.held_cases = f"{prefix}fb:"
         self.cases = f"{prefix}c:"
+        self.followed = f"{prefix}f:"
         self.alarms = f"{prefix}h:"
 
     def for_apply(self) -> list[str]:
@@ -93,7 +95,7 @@ class Keys:
         """KEYS of commit.lua."""
         state = [self.meta, self.positions, self.open, self.counted, self.drugs, self.events, self.chunks, self.closed]
         alerts = [self.alerts, self.alert_order, self.alert_marks, self.provisional, self.history]
-        return [*state, *alerts, self.entries, self.changes, self.cases, self.alarms]
+        return [*state, *alerts, self.entries, self.changes, self.cases, self.followed, self.alarms]
 
     def drug(self, drug: str) -> str:
         """Alarm state of a drug."""

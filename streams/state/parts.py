@@ -30,6 +30,7 @@ class CloseResult:
     `drugs`: alarm state of each drug that changed. `aggregate`: of the bucket's counted cases. `cases`: those cases,
     for the evidence. `new_drugs`, `new_events`: names that get the next indices, in order. `alerts`: (id, record) of
     those raised or updated. `chain`: hash of the history so far. `memo`: whatever else the next close needs.
+    `followups`: later versions of cases that took effect with it, those that a rule asks about.
     """
 
     drugs: dict[str, bytes]
@@ -40,6 +41,7 @@ class CloseResult:
     alerts: Sequence[tuple[str, bytes]]
     chain: str
     memo: bytes = b""
+    followups: Sequence[Contribution] = ()
 
 
 @dataclass

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from streams.detect.contribution import Contribution, decode_contribution
 from streams.state.bound import PAGE, Closing, pages
 from streams.state.followups import FollowUpStore
 from streams.state.parts import EvidenceRow, decode_member
 
-__all__ = ["ReadStore"]
+__all__ = ["Changes", "ClosedCases", "ReadStore"]
 
 _SCAN = 4000
 _ALERTS = 500  # records of one command: some megabytes at most
+
+
+class ClosedCases(NamedTuple):
+    """A closed bucket: its counted cases in order of position, and the later versions that the rules were told of."""
+
+    bucket: int
+    counted: list[Contribution]
+    followups: list[Contribution]
+
+
+class Changes(NamedTuple):
+    """What happened in an open bucket. `following`: the number of the next change.
+
+    `counted`: by position the case, or None if it does not count (any more). `later`: of those that do not, by position
+    the ones that call themselves a later version of their case.
+    """
+
+    following: int
+    counted: dict[str, Contribution | None]
+    later: dict[str, Contribution]
 
 
 class ReadStore(FollowUpStore):
@@ -56,17 +77,20 @@ class ReadStore(FollowUpStore):
             result.update((int(b), blob) for b, blob in zip(page, blobs[0], strict=True))
         return result
 
-    def closed_cases(self, at: int) -> Iterator[tuple[int, list[Contribution] | None]]:
-        """(bucket, counted cases in order of position) of each closed bucket of the reference window, in order.
-
-        None instead of the cases, and nothing after it, if `at` is not the last closed bucket any more.
-        """
+    def closed_cases(self, at: int) -> Iterator[ClosedCases | None]:
+        """Each closed bucket of the reference window, in order; None, and nothing after it, if `at` is not the last
+        closed bucket any more."""
         replies = self._read(at, [("ZRANGEBYSCORE", self.keys.closed, (f"({at - self.settings.window}", at))])
-        for bucket in [at] if replies is None else map(int, replies[0]):
-            found = None if replies is None else self._scanned(at, f"{self.keys.cases}{bucket}")
-            yield bucket, None if found is None else _counted(found)
-            if found is None:
+        if replies is None:
+            yield None
+            return
+        for bucket in map(int, replies[0]):
+            found = self._scanned(at, f"{self.keys.cases}{bucket}")
+            later = self._read(at, [("LRANGE", f"{self.keys.followed}{bucket}", (0, -1))])
+            if found is None or later is None:
+                yield None
                 return
+            yield ClosedCases(bucket, _counted(found), [decode_contribution(packed) for packed in later[0]])
 
     def _scanned(self, at: int | None, key: str, bucket: int | None = None) -> dict[bytes, bytes] | None:
         """The fields of a hash, piece by piece."""
@@ -154,11 +178,10 @@ class ReadStore(FollowUpStore):
             found: Mapping[bytes, bytes] = self.client.hgetall(self.keys.counted)
         return {bucket: n for bucket, n in sorted((int(b), int(n)) for b, n in found.items()) if n > 0}
 
-    def changes(self, bucket: int, start: int) -> tuple[int, dict[str, Contribution | None]]:
-        """What happened in an open bucket since change number `start`, and the number of the next change.
+    def changes(self, bucket: int, start: int) -> Changes:
+        """What happened in an open bucket since change number `start`.
 
-        Maps a position to its case, or to None if it does not count (any more). A smaller number than `start` comes
-        back when Redis was set back or the bucket closed: begin again at 0.
+        A smaller number than `start` comes back when Redis was set back or the bucket closed: begin again at 0.
         """
         with self._errors():
             pipe = self.client.pipeline(transaction=True)
@@ -166,13 +189,17 @@ class ReadStore(FollowUpStore):
             pipe.lrange(f"{self.keys.changes}{bucket}", start, -1)
             total, positions = pipe.execute()
             positions = list(dict.fromkeys(positions))
-            found: dict[str, Contribution | None] = {}
+            found = Changes(total, {}, {})
             for page in pages(positions, PAGE):
                 entries = self.client.hmget(f"{self.keys.entries}{bucket}", page)
-                for position, entry in zip(page, entries, strict=True):
-                    counts = entry is not None and entry[:1] == b"c"
-                    found[position.decode()] = decode_contribution(entry[2:]) if counts else None
-        return total, found
+                for packed, entry in zip(page, entries, strict=True):
+                    position = packed.decode()
+                    case = None if entry is None else decode_contribution(entry[2:])
+                    counts = case is not None and entry[:1] == b"c"
+                    found.counted[position] = case if counts else None
+                    if case is not None and not counts and case.version > 1:
+                        found.later[position] = case
+        return found
 
 
 def _counted(entries: Mapping[bytes, bytes]) -> list[Contribution]:

@@ -18,6 +18,7 @@ from streams.monitors import AlarmSettings, Monitor, Source
 from streams.monitors.rules import Rules
 from streams.rules.single import SingleCase
 from streams.rules.window import BucketFacts
+from streams.state.reading import Changes
 from streams.state.server import RedisServer
 from streams.worker.detection import Detection
 
@@ -111,7 +112,7 @@ def test_an_open_bucket_after_changes_is_as_one_that_was_given_its_cases_at_once
         offset = chance.randrange(20)
         position = f"t/0/{offset}"
         if chance.random() < 0.3:
-            view.take({position: None})
+            view.take(Changes(0, {position: None}, {}))
             kept.pop(position, None)
             continue
         drugs = tuple(sorted(chance.sample("ABCD", chance.randint(0, 2))))
@@ -126,10 +127,10 @@ def test_an_open_bucket_after_changes_is_as_one_that_was_given_its_cases_at_once
             scores=(MICRO,),
             facts=CaseFacts(fatal=chance.random() < 0.5),
         )
-        assert view.take({position: case}) == (kept.get(position) != case)
+        assert view.take(Changes(0, {position: case}, {})) == (kept.get(position) != case)
         kept[position] = case
         fresh = opened()
-        fresh.take(kept)
+        fresh.take(Changes(0, dict(kept), {}))
         assert view.totals == fresh.totals == BucketTotals.of(5, kept.values())
         assert view.facts is not None
         assert fresh.facts is not None

@@ -157,7 +157,7 @@ def test_a_table_is_counted_within_the_window_and_expects_within_strata() -> Non
         (0, i, a_case(i, day, stratum=stratum, drugs=drugs, events=events, scores=scores))
         for i, (day, stratum, drugs, events, scores) in enumerate(drawn)
     ]
-    pair = Tables(recount(log, MONITOR).counted(), MONITOR).pair("D", "E", 73)
+    pair = Tables(recount(log, MONITOR), MONITOR).pair("D", "E", 73)
     assert (pair.table.a, pair.table.b, pair.table.c, pair.table.d) == (1.5, 1.5, 1.0, 0.0)
     assert pair.table.expected == 1.75
     assert pair.cases == {("e", 0, 1), ("e", 0, 3)}

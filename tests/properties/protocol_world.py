@@ -419,7 +419,7 @@ class World:
         totals = {drug: msgspec.msgpack.decode(blob)[0] for drug, blob in states.items() if blob}
         found: dict[str, list[int]] = {}
         for bucket in self.store.open_buckets():
-            for case in self.store.changes(bucket, 0)[1].values():
+            for case in self.store.changes(bucket, 0).counted.values():
                 if case is not None:
                     found.setdefault(case.drugs[0], []).append(bucket)
         proposals = []

@@ -39,7 +39,16 @@ def case(number: int, day: int = 0, drug: str = "Aspirin", event: str = "Rash", 
     )
 
 
-def assessment(number: int, day: int = 0, drug: str = "Aspirin", event: str = "Rash", **facts: Any) -> Assessment:
+def assessment(
+    number: int,
+    day: int = 0,
+    drug: str = "Aspirin",
+    event: str = "Rash",
+    *,
+    case_id: str | None = None,
+    version: int = 1,
+    **facts: Any,
+) -> Assessment:
     c = case(number, day, drug, event, **facts)
     return Assessment(
         topic="reports",
@@ -47,8 +56,8 @@ def assessment(number: int, day: int = 0, drug: str = "Aspirin", event: str = "R
         lo=number,
         offset=number,
         received_at=c.received_at,
-        case_id=c.case_id,
-        version=1,
+        case_id=case_id or c.case_id,
+        version=version,
         stratum=0,
         drugs=list(c.drugs),
         events=list(c.events),

@@ -186,7 +186,7 @@ def test_every_rule_survives_restarts_and_shows_its_cases(opened: Open, unique: 
             ]
             assert [case.case_id for case in alert.evidence] == cases[::-1]
             assert alert.cases == alert.table.a == len(cases)
-    tables = Tables(recount(((0, r.offset, r) for r in stream), whole).counted(), whole)
+    tables = Tables(recount(((0, r.offset, r) for r in stream), whole), whole)
     assert [words for alert in expected for words in differ(alert, recounted(alert, tables, whole))] == []
     rise = next(a for a in expected if a.kind == "rate_rise")
     assert (rise.drug, rise.event, rise.cases) == ("Rising", "*", rise.table.a)

@@ -198,8 +198,12 @@ def test_a_trim_for_another_close_than_the_last_does_nothing(bench: Bench) -> No
 
 def test_changes_of_an_open_bucket_can_be_followed(bench: Bench) -> None:
     bench.place([Message(1, ("r", 0, 5), (b"k",))])
-    n, changed = bench.store.changes(1, 0)
-    assert [case is not None for case in changed.values()] == [True]
+    n, counted, _ = bench.store.changes(1, 0)
+    assert [case is not None for case in counted.values()] == [True]
     bench.place([Message(1, ("r", 0, 3), (b"k",))])
-    _, changed = bench.store.changes(1, n)
-    assert {position[-2:]: case is not None for position, case in changed.items()} == {"05": False, "03": True}
+    _, counted, later = bench.store.changes(1, n)
+    assert {position[-2:]: case is not None for position, case in counted.items()} == {"05": False, "03": True}
+    assert not later
+    bench.place([Message(1, ("r", 0, 9), (b"k",))], version=2)
+    _, counted, later = bench.store.changes(1, n)
+    assert {position[-2:]: case.version for position, case in later.items()} == {"09": 2}

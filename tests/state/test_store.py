@@ -92,8 +92,8 @@ def test_what_counts_does_not_depend_on_order_or_batches(
     expected = {p for p, loses_to in decide(log, HORIZON).items() if loses_to is None}
     found = set()
     for bucket in {m.bucket for m in log}:
-        _, changed = bench.store.changes(bucket, 0)
-        found |= {case.position for case in changed.values() if case is not None}
+        changes = bench.store.changes(bucket, 0)
+        found |= {case.position for case in changes.counted.values() if case is not None}
     assert found == expected
     per_bucket = {b: sum(m.bucket == b and m.position in expected for m in log) for b in {m.bucket for m in log}}
     assert bench.store.open_buckets() == {b: n for b, n in per_bucket.items() if n}

@@ -1,16 +1,16 @@
 -- Closes a bucket: one step from the state before to the state after.
 --
 -- KEYS  1 meta  2 pos  3 open  4 n  5 td  6 te  7 cw  8 cb  9 alerts  10 aq  11 am  12 prov  13 hb
---       14 o:  15 oc:  16 c:  17 h:  (14-17: families)
+--       14 o:  15 oc:  16 c:  17 f:  18 h:  (14-18: families)
 -- ARGV  1 settings  2 schema  3 expected closed ('' for none)  4 bucket  5 packed roster (fields of pos)
 --       6 counted entries expected  7 expected chain  8 chain  9 memo  10 packed tokens of the chunks
 --       11 packed [expected drugs, expected events]  12 packed new drugs  13 packed new events
---       14 packed alerts [id, record, ...], in order of id
+--       14 packed alerts [id, record, ...], in order of id  15 packed later versions of cases, for the rules
 -- Returns 1, or 0 if it may not: another bucket is the last closed one, the watermarks don't allow it, a chunk is gone.
 -- Errors  DIRTY SETTINGS SCHEMA  CONFLICT (nothing is written)
 local meta, pos, open, counted, drugs, events, chunks, closed_buckets = unpack(KEYS, 1, 8)
 local alerts, order, marks, provisional, history = unpack(KEYS, 9, 13)
-local entries, changes, cases, alarms = unpack(KEYS, 14, 17)
+local entries, changes, cases, followed, alarms = unpack(KEYS, 14, 18)
 local bucket = ARGV[4]
 
 -- 1. Validate; up to the dirty mark nothing is written.
@@ -53,6 +53,8 @@ end
 redis.call('ZREMRANGEBYSCORE', open, '-inf', bucket)
 redis.call('ZADD', closed_buckets, bucket, bucket)
 redis.call('DEL', chunks)
+local later = cmsgpack.unpack(ARGV[15])
+slices(#later, function(first, last) redis.call('RPUSH', followed .. bucket, unpack(later, first, last)) end)
 
 -- Provisional alerts of the bucket have had their time; the publisher withdraws those that were not raised.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', provisional, '-inf', bucket)) do
