@@ -77,7 +77,7 @@ def names_of(sentences: Iterable[Sentence], data: Path | None = None) -> Names:
     for sentence in sentences:
         drugs.update(sentence.text[start:end] for start, end in sentence.drugs)
         if sentence.positive:
-            effects.update(sentence.text[start:end] for start, end in sentence.effects)
+            effects.update(sentence.text[start:end].strip() for start, end in sentence.effects)
     usable = (name for name in drugs if re.fullmatch(r"[A-Za-z][\w-]{2,}(?: [a-z][\w-]+)?", name))
     good_drugs = _distinct(usable) or _COMMON
     words = {word.casefold() for name in good_drugs for word in name.split()}
