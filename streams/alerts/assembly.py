@@ -21,7 +21,7 @@ from streams.state.parts import EvidenceRow, pairs_of
 
 __all__ = ["Assembly", "PairCase", "in_windows", "pair_cases", "with_versions"]
 
-RULE_VERSION = "early/1 strong/1"
+RULE_VERSION = "early/1 strong/2"
 DAY_MS = 86_400_000
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30, "half_year": 182}  # and the reference window
 

@@ -22,7 +22,7 @@ from streams.detect.drugstate import DrugState
 from streams.detect.memory import Memory, decode_memory, encode_memory
 from streams.detect.prior import fit_prior
 from streams.detect.reference import ReferenceView, ReferenceWindow
-from streams.detect.shares import Blocks, factors, grown
+from streams.detect.shares import Blocks, Reserve, factors, grown
 from streams.detect.step import BucketInputs, bucket_cases, drug_score, fires, stepped
 from streams.detect.totals import BucketTotals
 from streams.errors import StateConflict, TooManyPairs
@@ -36,7 +36,8 @@ __all__ = ["CloseDelta", "Detector", "Evaluation", "Verdict"]
 class Evaluation:
     """What a bucket's cases do to the drugs they name, and the pairs that fire; nothing is decided yet.
 
-    `new_drugs`: in the order of their index · `blocks`: what the vocabulary fills once the bucket is closed (`shares`).
+    `new_drugs`: in the order of their index · `blocks`: what the vocabulary fills once the bucket is closed (`shares`)
+    · `reserve`: what is left for new drugs then.
     """
 
     bucket: int
@@ -46,6 +47,7 @@ class Evaluation:
     firing: list[Firing]
     new_drugs: tuple[str, ...]
     blocks: Blocks
+    reserve: float | None
 
     @property
     def pairs(self) -> list[PairKey]:
@@ -192,16 +194,20 @@ class Detector:
         blocks = self.memory.blocks
         if self.rule.open_vocabulary:
             blocks = grown(blocks, len(index), view.size, self.rule.pairs)
+        grant, left = 0.0, self.memory.reserve
+        if self.is_monitored(bucket):
+            grant, left = Reserve.after(left, new=len(new_drugs), drugs=len(index), rule=self.rule)
         states, firing = {}, []
         for drug in touched:
-            states[drug], found = self._step(drug, inputs, blocks, index)
+            states[drug], found = self._step(drug, inputs, grant, blocks, index)
             firing += found
-        return Evaluation(bucket, totals, view, states, firing, new_drugs, blocks)
+        return Evaluation(bucket, totals, view, states, firing, new_drugs, blocks, left)
 
     def _step(
         self,
         drug: str,
         inputs: BucketInputs,
+        grant: float,
         blocks: Blocks,
         index: Mapping[str, int],
     ) -> tuple[DrugState, list[Firing]]:
@@ -216,6 +222,7 @@ class Detector:
             margins=inputs.margins,
             closed=self.memory.monitored,
             monitored=self.is_monitored(view.bucket),
+            grant=grant,
             rule=rule,
         )
         if past is None:
@@ -286,6 +293,7 @@ class Detector:
             boundary=bucket // rule.snapshot if monitored else self.memory.boundary,
             alerted={**self.memory.alerted, **verdict.remembered},
             blocks=evaluation.blocks,
+            reserve=evaluation.reserve,
         )
         return CloseDelta(
             bucket=bucket,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streams.errors import SchemaTooNew, StateConflict
 from streams.events import Level
+from streams.signals.rule import AlarmRule
 
 __all__ = ["DrugState", "Snapshot"]
 
@@ -69,13 +70,14 @@ class DrugState:
     snapshots: tuple[Snapshot, ...] = ()
 
     @classmethod
-    def empty(cls, *, bucket: int, ordinal: int, thetas: int, strong_thetas: int, head_start: float) -> DrugState:
-        """State of a drug before its first case, for an empty vocabulary: the phantom column alone."""
+    def empty(cls, *, bucket: int, ordinal: int, grant: float, rule: AlarmRule) -> DrugState:
+        """State of a drug before its first case, for an empty vocabulary: the phantom column alone. `grant`: what its
+        pairs get out of the reserve."""
         return cls(
             bucket=bucket,
             ordinal=ordinal,
-            statistics=np.full((thetas, 1), head_start),
-            strong=np.full((strong_thetas, 1), head_start),
+            statistics=np.full((len(rule.thetas), 1), rule.head_start),
+            strong=np.full((len(rule.strong_thetas), 1), rule.strong_head_start + grant),
             score=np.zeros(1, np.int64),
             expected=np.zeros(1),
             days=np.zeros(1, np.int64),

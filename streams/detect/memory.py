@@ -13,13 +13,14 @@ from streams.signals.gps import Prior
 
 __all__ = ["Memory", "decode_memory", "encode_memory"]
 
-LAYOUT = 2
+LAYOUT = 3
 
 
 class Memory(Struct, frozen=True):
     """`closed`: last closed bucket · `first`: first one ever · `monitored`: closed buckets after the burn-in ·
     `prior`: EBGM's, fitted at `boundary` (bucket number / snapshot distance) · `alerted`: pairs that ever alerted ·
-    `blocks`: how an open vocabulary shares the budget (`shares`).
+    `blocks`: how an open vocabulary shares the budget (`shares`) · `reserve`: what is left for new drugs, None before
+    the first close after the burn-in.
     """
 
     closed: int | None = None
@@ -29,6 +30,7 @@ class Memory(Struct, frozen=True):
     boundary: int | None = None
     alerted: dict[PairKey, Alerted] = {}
     blocks: Blocks = ()
+    reserve: float | None = None
 
 
 class _Packed(Struct, array_like=True):
@@ -39,7 +41,8 @@ class _Packed(Struct, array_like=True):
     prior: tuple[float, float, float, float, float] | None
     boundary: int | None
     alerted: list[tuple[str, str, int, int, float, Level]]
-    blocks: Blocks = ()
+    blocks: Blocks
+    reserve: float | None
 
 
 class _Layout(Struct, array_like=True):
@@ -55,8 +58,8 @@ def encode_memory(memory: Memory) -> bytes:
     """Bytes that are the same for equal memories."""
     alerted = [(drug, event, a.first, a.last, a.ratio, a.level) for (drug, event), a in sorted(memory.alerted.items())]
     prior = None if memory.prior is None else tuple(memory.prior)
-    fields = (LAYOUT, memory.closed, memory.first, memory.monitored, prior, memory.boundary, alerted, memory.blocks)
-    return _encode(fields)
+    fields = (LAYOUT, memory.closed, memory.first, memory.monitored, prior, memory.boundary, alerted)
+    return _encode((*fields, memory.blocks, memory.reserve))
 
 
 def decode_memory(blob: bytes) -> Memory:
@@ -76,4 +79,5 @@ def decode_memory(blob: bytes) -> Memory:
             for drug, event, first, last, ratio, level in packed.alerted
         },
         blocks=packed.blocks,
+        reserve=packed.reserve,
     )

@@ -12,6 +12,13 @@ share       1     1/4   1/16   1/64       4^-l            sum of all shares: K/2
 So no pair is ever left out: one that comes when 4K are known already needs 64 times the statistic, and alarms later.
 M is proportional to its injection, so the state kept is that of share 1, and the threshold is c/s.
 
+Level strong keeps a part r of its budget for drugs that are new (`Reserve`): the reserve holds r*b when monitoring
+begins and gains r in each closed bucket, and what every pair gains is 1 - r times the above. Drugs that are first seen
+in a bucket get half of what the reserve then holds, in equal parts. A part is handed out as D/K for each pair of the
+drug, where D is the number of drugs known then: the shares of its pairs, with events yet to come, are K/D at most (D
+times their number is at most K; in blocks, K/2D * 2^l of them at 4^-l add up to that too). So however many drugs come,
+all that was ever handed out in n buckets stays below n + b.
+
 A pair's block is the first that had room for it at the close at which both its names were known. That depends on names
 alone, never on the pair's own cases, and never changes: docs/decisions/pairs.md.
 """
@@ -19,14 +26,36 @@ alone, never on the pair's own cases, and never changes: docs/decisions/pairs.md
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Blocks", "factors", "grown", "pairs_in"]
+from streams.signals.rule import AlarmRule
+
+__all__ = ["Blocks", "Reserve", "factors", "grown", "pairs_in"]
 
 Blocks = tuple[tuple[int, int], ...]
 """For each block the numbers (drugs, events) of the vocabulary when it last fitted into this block and those before."""
+
+
+class Reserve(NamedTuple):
+    """What a bucket takes out of the reserve for drugs that are new in it: for each of their pairs, and what stays."""
+
+    grant: float
+    left: float
+
+    @classmethod
+    def after(cls, held: float | None, *, new: int, drugs: int, rule: AlarmRule) -> Reserve:
+        """For a monitored bucket in which `new` of all the `drugs` known with it are. `held`: before it, None at the
+        first one.
+
+        >>> Reserve.after(10.0, new=2, drugs=20, rule=AlarmRule(pairs=1000))
+        Reserve(grant=0.05, left=5.5)
+        """
+        held = rule.reserve * rule.buckets_per_year if held is None else held
+        granted = held / 2 if new else 0.0
+        return cls(granted / max(1, new) * drugs / rule.pairs, held - granted + rule.reserve)
 
 
 def room(block: int, pairs: int) -> int:

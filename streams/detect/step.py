@@ -102,22 +102,17 @@ def stepped(
     margins: BucketMargins,
     closed: int,
     monitored: bool,
+    grant: float,
     rule: AlarmRule,
 ) -> tuple[DrugState, OwnPast | None]:
     """The drug's state after the bucket, and the pairs' own past; None while the burn-in lasts, which only counts.
 
     `old`: the state before, None for a drug never seen · `cases`: n of the bucket, per stratum · `closed`: monitored
-    buckets closed before this one.
+    buckets closed before this one · `grant`: what each pair of a drug never seen gets out of the reserve.
     """
     size = len(score) - 1
     if old is None:
-        old = DrugState.empty(
-            bucket=bucket,
-            ordinal=closed,
-            thetas=len(rule.thetas),
-            strong_thetas=len(rule.strong_thetas),
-            head_start=rule.head_start,
-        )
+        old = DrugState.empty(bucket=bucket, ordinal=closed, grant=grant, rule=rule)
     old = old.with_snapshot(
         bucket=bucket, every=rule.snapshot, oldest_needed=(bucket - rule.past) // rule.snapshot
     ).stretched(size)
@@ -126,9 +121,10 @@ def stepped(
         return new, None
     before = old.at((bucket - rule.past) // rule.snapshot, size)
     past = own_past(score_micro=before.score, expected=before.expected, rule=rule)
-    waited = rule.injection * (closed - old.ordinal)
-    early = updated(old.statistics + waited, score_micro=score, expected=expected, past=past, rule=rule)
-    strong = grown(old.strong + waited, score_micro=score, drug_cases=cases, bucket=margins, rule=rule)
+    early = old.statistics + rule.injection * (closed - old.ordinal)
+    strong = old.strong + rule.strong_injection * (closed - old.ordinal)
+    early = updated(early, score_micro=score, expected=expected, past=past, rule=rule)
+    strong = grown(strong, score_micro=score, drug_cases=cases, bucket=margins, rule=rule)
     return replace(new, statistics=round_state(early), strong=round_state(strong), ordinal=closed + 1), past
 
 

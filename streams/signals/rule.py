@@ -16,7 +16,7 @@ class AlarmRule:
     (`streams.detect.shares`) · false_alarms_per_year: A · buckets_per_year: b, closed buckets in a year · burn_in:
     buckets from the first one that are counted only · window: the reference · snapshot: distance of snapshots · recent:
     "six months ago" · past: how old own past must be · concurrent: "lately" · bystander: span of its
-    cases · coded: every score is 0 or 1.
+    cases · coded: every score is 0 or 1 · reserve: share of strong's budget that is kept for new drugs.
     """
 
     pairs: int = 66_600
@@ -42,6 +42,7 @@ class AlarmRule:
     bound_level: float = 0.05
     strong_thetas: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
     strong_weights: tuple[float, ...] = (0.1, 0.15, 0.2, 0.2, 0.15, 0.1, 0.1)
+    reserve: float = 0.5
     coded: bool = True
     exclude_own: bool = False
     open_vocabulary: bool = False
@@ -57,6 +58,16 @@ class AlarmRule:
     def head_start(self) -> float:
         """a*b: M of a pair when its drug is first seen, as if a year had passed."""
         return self.buckets_per_year / self.pairs
+
+    @property
+    def strong_injection(self) -> float:
+        """The same of level strong, which keeps a part of it in reserve."""
+        return (1.0 - self.reserve) * self.injection
+
+    @property
+    def strong_head_start(self) -> float:
+        """M of a pair of level strong when its drug is first seen in the burn-in; a later drug's is larger."""
+        return (1.0 - self.reserve) * self.head_start
 
     @property
     def threshold(self) -> float:

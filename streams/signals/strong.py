@@ -70,7 +70,7 @@ def grown(
         exponent -= bound
     result = statistics.copy()
     result[:, bucket.columns] *= np.exp(exponent)
-    return np.minimum(result + rule.injection, CEILING)
+    return np.minimum(result + rule.strong_injection, CEILING)
 
 
 def weighted(statistics: Floats, rule: AlarmRule) -> Floats:

@@ -112,10 +112,14 @@ class Eager:
         self.values: dict[PairName, list[float]] = {}
         self.strong: dict[PairName, list[float]] = {}
         self.history: dict[PairName, list[tuple[int, float, float]]] = {}
+        self.reserve = rule.reserve * rule.buckets_per_year
+        self.granted: dict[str, float] = {}
 
     def close(self, bucket: int, cases: list[Contribution]) -> dict[PairName, float] | None:
         """The pairs that alarm, with their statistic; None if a last bit decides one of them."""
+        before = {drug for _, found in self.stream for c in found for drug in c.drugs}
         self.stream.append((bucket, cases))
+        self.grant(before, {drug for c in cases for drug in c.drugs})
         fired: dict[PairName, float] = {}
         for drug in "ABC":
             if any(drug in c.drugs for _, found in self.stream for c in found):
@@ -127,9 +131,22 @@ class Eager:
                         fired[drug, event] = statistic
         return fired
 
+    def grant(self, before: set[str], named: set[str]) -> None:
+        """Half of the reserve to the drugs that are new after the burn-in, each pair D/K of its drug's part."""
+        (first, _), (bucket, _) = self.stream[0], self.stream[-1]
+        if bucket - first < self.rule.burn_in:
+            return
+        new = named - before
+        if new:
+            self.reserve /= 2
+            parts = self.reserve / len(new) * len(before | named) / self.rule.pairs
+            self.granted.update(dict.fromkeys(new, parts))
+        self.reserve += self.rule.reserve
+
     def step(self, drug: str, event: str, bucket: int, cases: list[Contribution]) -> float | str | None:
         rule, pair = self.rule, (drug, event)
-        strong = self.strong.setdefault(pair, [rule.head_start] * 7)
+        kept = 1 - rule.reserve
+        strong = self.strong.setdefault(pair, [kept * rule.head_start + self.granted.get(drug, 0.0)] * 7)
         values = self.values.setdefault(pair, [rule.head_start] * 6)
         past = self.history.setdefault(pair, [])
         expected = self.expected(drug, event, bucket, cases)
@@ -146,7 +163,7 @@ class Eager:
             values[i] += rule.injection
         statistic = sum(values) / 6
         for i, theta in enumerate(rule.strong_thetas):
-            strong[i] = strong[i] * self.likelihood(drug, event, cases, theta) + rule.injection
+            strong[i] = strong[i] * self.likelihood(drug, event, cases, theta) + kept * rule.injection
         proven = sum(w * value for w, value in zip(rule.strong_weights, strong, strict=True))
         since = (bucket - rule.recent) // rule.snapshot * rule.snapshot
         recent = [(s, e) for b, s, e in past if b >= since]
@@ -220,10 +237,11 @@ def test_lazy_incremental_state_equals_an_eager_naive_detector(stream: Stream, r
         for drug in detector.drugs:
             state = detector.state(drug)
             assert state is not None
-            waited = rule.injection * (detector.memory.monitored - state.ordinal)
+            waited = detector.memory.monitored - state.ordinal
             for event, column in detector.window.index.items():
                 if column < len(state.score) - 1:
-                    early, strong = (m[:, column] + waited for m in (state.statistics, state.strong))
+                    early = state.statistics[:, column] + waited * rule.injection
+                    strong = state.strong[:, column] + waited * (1 - rule.reserve) * rule.injection
                     assert early.tolist() == pytest.approx(plain.values[drug, event], rel=1e-9, abs=1e-12)
                     assert strong.tolist() == pytest.approx(plain.strong[drug, event], rel=1e-9, abs=1e-12)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.detect.close import Detector
 from streams.detect.contribution import Contribution
-from streams.detect.shares import Blocks, factors, grown, pairs_in
+from streams.detect.shares import Blocks, Reserve, factors, grown, pairs_in
 from streams.detect.totals import BucketTotals
 from tests.detect.cases import MICRO, RULE, Kept, Stream, streams, written
 
@@ -55,6 +55,22 @@ def test_a_share_once_given_never_changes(steps: list[tuple[int, int]], pairs: i
         now = shares(blocks, drugs, events)
         assert np.array_equal(now[: before.shape[0], : before.shape[1]], before)
         before = now
+
+
+@laws
+@given(growth, st.integers(1, 3000), st.floats(0, 1), st.floats(1, 400))
+def test_all_that_is_handed_out_in_n_buckets_stays_below_n_and_the_head_start(
+    steps: list[tuple[int, int]], pairs: int, reserve: float, year: float
+) -> None:
+    rule = replace(RULE, pairs=pairs, reserve=reserve, buckets_per_year=year)
+    blocks, grants, held = Blocks(), list[float](), None
+    for n, (drugs, events) in enumerate(vocabularies(steps), 1):
+        new = drugs - len(grants)
+        grant, held = Reserve.after(held, new=new, drugs=drugs, rule=rule)
+        grants += [grant] * new
+        blocks = grown(blocks, drugs, events, pairs)
+        each = rule.strong_head_start + n * rule.strong_injection + np.array(grants)[:, np.newaxis]
+        assert (shares(blocks, drugs, events) * each).sum() <= (n + year) * (1 + 1e-9)
 
 
 def test_half_of_k_pairs_have_the_whole_share() -> None:
