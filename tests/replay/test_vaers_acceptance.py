@@ -76,9 +76,9 @@ def test_vaccines_of_the_same_visit_are_never_new(alerts: list[Alert]) -> None:
     assert all(a.status != "new" for a in innocent)
 
 
-def test_rotashield_is_strong_ten_days_before_the_suspension(alerts: list[Alert]) -> None:
+def test_rotashield_is_strong_six_weeks_before_the_suspension(alerts: list[Alert]) -> None:
     first = next(a for a in alerts if (a.drug, a.event) == PAIR and a.level == "strong")
-    assert (day(first), first.measures["recent_cases"], first.status) == (date(1999, 7, 6), 14, "update")
+    assert (day(first), first.measures["recent_cases"], first.status) == (date(1999, 6, 2), 9, "update")
 
 
 @pytest.mark.parametrize(

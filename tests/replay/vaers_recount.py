@@ -171,6 +171,24 @@ def likelihoods(reports: list[Report], drug: str, event: str) -> list[float]:
     return factors
 
 
+def grants(days: dict[int, list[Report]], pairs: int, buckets_a_year: int) -> dict[str, float]:
+    """What level strong's reserve gives each pair of a product that is first reported after the first year.
+
+    The reserve starts with half a year of what there is to hand out and gains a half each day. Products that are new on
+    a day get half of it in equal parts, and a pair the part over how many events there could be for it.
+    """
+    known, reserve, found = set[str](), buckets_a_year / 2, dict[str, float]()
+    for day, reports in days.items():
+        new = {product for report in reports for product in report.products} - known
+        known |= new
+        if day - min(days) >= 365:
+            if new:
+                reserve /= 2
+                found.update(dict.fromkeys(new, reserve / len(new) / (pairs / len(known))))
+            reserve += 0.5
+    return found
+
+
 def recount(
     days: dict[int, list[Report]], drug: str, event: str, *, budget: float = 5, pairs: int = 66_600
 ) -> list[Alert]:
@@ -178,6 +196,7 @@ def recount(
     a, buckets_a_year = 1 / pairs, 238
     threshold = 2 * buckets_a_year / budget
     cautious = threshold * max(1.0, 2.5 * (5 / budget) ** 1.5)  # level early's
+    granted = grants(days, pairs, buckets_a_year).get(drug, 0.0)
     started, values, strong = False, [0.0] * len(THETAS), [0.0] * len(STRONG)
     history: list[tuple[int, int, float]] = []  # day, cases of the pair, expected
     alerts = []
@@ -203,7 +222,7 @@ def recount(
         history.append((day, score, expected))
         if not started and sum(with_drug):
             started, values = True, [buckets_a_year * a] * len(THETAS)
-            strong = [buckets_a_year * a] * len(STRONG)
+            strong = [buckets_a_year * a / 2 + granted] * len(STRONG)
         if day - first < 365 or not started:
             continue
         old = (day - 365) // 91 * 91  # snapshots: at days divisible by 91
@@ -213,7 +232,7 @@ def recount(
         for i, theta in enumerate(THETAS):
             values[i] *= theta**x * ((beta + 2 * expected) / (beta + 2 * theta * expected)) ** (alpha + x)
             values[i] += a
-        strong = [m * factor + a for m, factor in zip(strong, likelihoods(reports, drug, event), strict=True)]
+        strong = [m * factor + a / 2 for m, factor in zip(strong, likelihoods(reports, drug, event), strict=True)]
         early = sum(values) / len(values)
         proven = sum(weight * m for m, weight in zip(strong, STRONG.values(), strict=True))
         if not score or (early < cautious and proven < threshold):
