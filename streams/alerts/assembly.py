@@ -15,13 +15,13 @@ from streams.alerts.record import Case, case_of, record_of
 from streams.detect.alarms import Alarm, PairKey
 from streams.detect.close import Detector, Evaluation, Verdict
 from streams.detect.contribution import Contribution
+from streams.detect.rule import RULE_VERSION
 from streams.events import Alert, EvidenceCase, State, Versions
 from streams.monitors import Monitor
 from streams.state.parts import EvidenceRow, pairs_of
 
 __all__ = ["Assembly", "PairCase", "in_windows", "pair_cases", "with_versions"]
 
-RULE_VERSION = "early/1 strong/2"
 DAY_MS = 86_400_000
 WINDOW_DAYS = {"day": 1, "week": 7, "month": 30, "half_year": 182}  # and the reference window
 

@@ -13,6 +13,7 @@ from streams.alerts.record import alert_id, start_of
 from streams.detect.contribution import Contribution
 from streams.detect.memory import Memory
 from streams.detect.reference import ReferenceView
+from streams.detect.rule import RULES_VERSION
 from streams.events import MICRO, Alert, State, Table, Versions
 from streams.monitors import Monitor
 from streams.rules.book import Findings, RuleBook
@@ -23,9 +24,7 @@ from streams.signals.rounding import round_published
 from streams.state.bound import Closing
 from streams.state.store import Store
 
-__all__ = ["RULES_VERSION", "Judged", "RuleDesk"]
-
-RULES_VERSION = "rules/2"
+__all__ = ["Judged", "RuleDesk"]
 
 
 class _Raised(msgspec.Struct):

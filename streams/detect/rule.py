@@ -5,7 +5,11 @@ from __future__ import annotations
 from streams.monitors import Monitor
 from streams.signals.rule import AlarmRule
 
-__all__ = ["rule_of"]
+__all__ = ["RULES_VERSION", "RULE_VERSION", "rule_of"]
+
+# What decides alerts beside settings; a change of either is as a change of settings: the same log gives other alerts.
+RULE_VERSION = "early/1 strong/2"
+RULES_VERSION = "rules/2"
 
 DAY_MS = 86_400_000
 

@@ -25,7 +25,7 @@ from redis.exceptions import (
 
 from streams.detect.contribution import Position
 from streams.detect.progress import Source
-from streams.detect.rule import DAY_MS, rule_of
+from streams.detect.rule import DAY_MS, RULE_VERSION, RULES_VERSION, rule_of
 from streams.errors import (
     ConfigurationError,
     SchemaTooNew,
@@ -54,7 +54,10 @@ def raw(data: bytes) -> msgspec.Raw:
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """What of a monitor the state depends on. `horizon` (duplicates) and `window` (reference) are in buckets."""
+    """What of a monitor the state depends on. `horizon` (duplicates) and `window` (reference) are in buckets.
+
+    `settings_hash` names the settings and the versions of the rules, which are a part of vigilia.
+    """
 
     monitor: str
     settings_hash: str
@@ -66,7 +69,8 @@ class StoreSettings:
     def of(cls, monitor: Monitor) -> StoreSettings:
         """What of `monitor` its state in Redis depends on."""
         horizon = max(1, monitor.duplicate_horizon_days * DAY_MS // monitor.bucket_ms)
-        return cls(monitor.name, monitor.settings_hash, monitor.roster, horizon, rule_of(monitor).window)
+        decided_by = f"{monitor.settings_hash} ({RULE_VERSION} {RULES_VERSION})"
+        return cls(monitor.name, decided_by, monitor.roster, horizon, rule_of(monitor).window)
 
     def __post_init__(self) -> None:
         if not self.roster or len({topic for topic, _ in self.roster}) > MAX_TOPICS:
@@ -120,7 +124,8 @@ class Session:
     def _changed(self, found: str) -> SettingsChanged:
         return SettingsChanged(
             f"monitor {self.settings.monitor}: its state was built with settings {found}, "
-            f"now they are {self.settings.settings_hash}"
+            f"now they are {self.settings.settings_hash}; settings and rules of a state never change: "
+            "give the monitor a new name and replay its topics"
         )
 
     def run(self, name: str, keys: Sequence[str], *args: bytes | str | int) -> Any:
