@@ -79,18 +79,18 @@ class Provisional:
         views = [self._open[b] for b in sorted(self._open) if self._open[b] and (closed is None or b > closed)]
         if not views:
             return []
-        alerts: list[Alert] = []
-        ahead = self._closed_ahead(before, detector, views, alerts)
-        looked = None if ahead is None else self._looked(ahead, detector, views, alerts)
-        if looked is None:
+        ahead = self._closed_ahead(before, detector, views)
+        looked = None if ahead is None else self._looked(ahead[0], detector, views)
+        if ahead is None or looked is None:
             return []
+        alerts = [*ahead[1], *looked[1]]
         if alerts:
             self.store.propose_provisional([(alert.id, alert.bucket, encode(alert)) for alert in alerts])
         for alert in alerts:
             self._proposed.setdefault(alert.bucket, set()).add((alert.kind, alert.drug, alert.event))
         for view in views:
             view.touched.clear()
-        self._ahead, self._looked_at = looked, closed
+        self._ahead, self._looked_at = looked[0], closed
         return alerts
 
     # ------------------------------------------------------------ the open buckets
@@ -120,26 +120,27 @@ class Provisional:
     # ------------------------------------------------------------ what they would raise
 
     def _closed_ahead(
-        self, before: _Ahead | None, closed: Detector, views: list[OpenBucket], alerts: list[Alert]
-    ) -> _Ahead | None:
-        """The state with all of `views` but the last closed: that of the look `before` if it still holds, or a new one;
-        None if Redis went past `closed`. Adds to `alerts` what those buckets would raise."""
+        self, before: _Ahead | None, closed: Detector, views: list[OpenBucket]
+    ) -> tuple[_Ahead, list[Alert]] | None:
+        """The state with all of `views` but the last closed, and what those buckets would raise: a new state, or that
+        of the look `before` if it still holds, which has raised its own; None if Redis went past `closed`."""
         earlier = tuple((view.number, view.following) for view in views[:-1])
         made_from = closed.memory.closed, earlier, views[-1].number
         if before is not None and before.made_from == made_from:
-            return before
-        detector = closed.fork()
+            return before, []
+        detector, alerts = closed.fork(), list[Alert]()
         for n, view in enumerate(views[:-1], start=1):
             evaluation = detector.evaluate(view.totals)
-            verdict = self._judged(detector, closed, evaluation, views[:n], alerts)
-            if verdict is None:
+            judged = self._judged(detector, closed, evaluation, views[:n])
+            if judged is None:
                 return None
-            detector.advance(detector.delta(evaluation, verdict))
-        return _Ahead(made_from, detector, {})
+            detector.advance(detector.delta(evaluation, judged[0]))
+            alerts += judged[1]
+        return _Ahead(made_from, detector, {}), alerts
 
-    def _looked(self, ahead: _Ahead, closed: Detector, views: list[OpenBucket], alerts: list[Alert]) -> _Ahead | None:
-        """The same state with what fires now in the last of `views`; None if Redis went past `closed`. Adds to `alerts`
-        what that bucket would raise."""
+    def _looked(self, ahead: _Ahead, closed: Detector, views: list[OpenBucket]) -> tuple[_Ahead, list[Alert]] | None:
+        """The same state with what fires now in the last of `views`, and what that bucket would raise; None if Redis
+        went past `closed`."""
         totals, touched = views[-1].totals, views[-1].touched
         due = touched.union(islice(ahead.firing, IN_TURN)) if ahead.firing else totals.drugs.keys()
         evaluation = ahead.detector.evaluate(totals, only=due)
@@ -148,31 +149,26 @@ class Provisional:
         for fire in evaluation.firing:
             firing[fire.drug].append(fire)
         evaluation = replace(evaluation, firing=[fire for fires in firing.values() for fire in fires])
-        verdict = self._judged(ahead.detector, closed, self._unproposed(evaluation, closed), views, alerts)
-        return None if verdict is None else replace(ahead, firing=firing)
+        judged = self._judged(ahead.detector, closed, self._unproposed(evaluation, closed), views)
+        return None if judged is None else (replace(ahead, firing=firing), judged[1])
 
     def _judged(
-        self,
-        detector: Detector,
-        closed: Detector,
-        evaluation: Evaluation,
-        seen: list[OpenBucket],
-        alerts: list[Alert],
-    ) -> Verdict | None:
-        """What is decided of the last of `seen`; None if Redis went past `closed`. Adds its new alerts to `alerts`."""
+        self, detector: Detector, closed: Detector, evaluation: Evaluation, seen: list[OpenBucket]
+    ) -> tuple[Verdict, list[Alert]] | None:
+        """What is decided of the last of `seen`, and its new alerts; None if Redis went past `closed`."""
         at = closed.memory.closed
         cases = self._cases(at, evaluation.pairs, seen)
         if cases is None:
             return None
-        alerts += self._ruled(at, evaluation.view, seen)
+        ruled = self._ruled(at, evaluation.view, seen)
         assembly = Assembly(self.closer.monitor, detector, self.closer.vocabulary)
         verdict = assembly.verdict(evaluation, cases)
-        alerts += (
+        fired = (
             alert
             for alert in assembly.records(verdict, cases, provisional=True)
             if self._is_new(alert.bucket, (alert.drug, alert.event), closed)
         )
-        return verdict
+        return verdict, [*ruled, *fired]
 
     def _ruled(self, closed: int | None, view: ReferenceView, seen: list[OpenBucket]) -> list[Alert]:
         """What the single-case rules find in the last bucket seen: a designated event can't wait for the close."""
