@@ -60,10 +60,10 @@ scale: .venv/.dev ## how long a bucket takes to close with 100,000 and a million
 	$(BIN)/python -m bench.close
 
 kafka: .venv/.product ## run a real Kafka on 127.0.0.1:9092 until Ctrl+C (Java 17 and Maven)
-	$(BIN)/python tools/kafka/kafka.py run --port 9092
+	$(BIN)/python -m tools.kafka run --port 9092
 
 triton: .venv/.product ## run a real tritonserver with the shipped model on 127.0.0.1:8001 until Ctrl+C (CPU, no Docker)
-	$(BIN)/python tools/triton/triton.py run --port 8001
+	$(BIN)/python -m tools.triton run --port 8001
 
 faults: .venv/.dev ## kill, freeze, flood and poison a real Triton under a stream, then audit; writes docs/results/triton.md
 	$(BIN)/python -m bench.triton_faults --page

@@ -39,7 +39,7 @@ from streams.assess.reading import MOST_TEXTS
 from streams.assess.sentences import sentences_of
 from streams.commands.output import print_table
 from streams.worker.work import share_cores
-from tests.lab import load_tool
+from tools.triton import Missing, Server, environment
 
 DATA = Path("../shared/data")
 YEARS = (1999, 2000)
@@ -185,17 +185,16 @@ def vaers(sentences: int = SENTENCES, data: Path = DATA) -> list[list[str]]:
 
 def make_server_ready() -> None:
     """Make the server's environment if it is not there. Raises SystemExit where it can't be had."""
-    tool = load_tool("triton")
     try:
-        tool.environment()
-    except tool.Missing as error:
+        environment()
+    except Missing as error:
         raise SystemExit(f"no Triton: {error}") from error
 
 
 @contextmanager
 def triton() -> Iterator[TritonClassifier]:
     """The client, on a server that serves the shipped model with `configs/cpu.pbtxt`."""
-    with load_tool("triton").Server() as server:
+    with Server() as server:
         client = TritonClassifier(load_artefact(None), [address_of(server.grpc)])
         try:
             client.check()

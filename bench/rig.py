@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from streams.state.server import RedisServer
-from tests.lab import Lab, load_kafka_tool, make_lab
+from tests.lab import Lab, make_lab
+from tools.kafka import Broker
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 240.0
@@ -42,7 +42,7 @@ class Rig:
 def rig(folder: Path) -> Iterator[Rig]:
     """Start the services; they end with the block."""
     with ExitStack() as stack:
-        broker: Any = stack.enter_context(load_kafka_tool().Broker())
+        broker = stack.enter_context(Broker())
         redis = stack.enter_context(RedisServer())
         yield Rig(broker.bootstrap_servers, redis.url, folder)
 

@@ -30,10 +30,12 @@ from inference.triton.repository import Repository
 from streams.commands.output import print_table
 from streams.errors import Overloaded, VigiliaError
 from streams.state.server import RedisServer
-from tests.lab import Lab, load_kafka_tool, load_tool, make_lab
+from tests.lab import Lab, make_lab
 from tests.triton_lab import MONITOR, NAME, Stream, classified_by, notes
 from tests.triton_models import POISON, other_artefact, serve_as
 from tests.triton_models import poisoned as poisoned_artefact
+from tools.kafka import Broker
+from tools.triton import Server
 from training.provenance import commit, machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "triton.md"
@@ -63,7 +65,6 @@ class Place:
     folder: Path
     kafka: str
     redis: str
-    tool: Any
 
     def lab(self, name: str) -> Lab:
         """A monitor of its own."""
@@ -75,7 +76,7 @@ def killed(place: Place) -> Found:
     """kill -9 of the server, five times, each away for some seconds."""
     found = Found()
     lab = place.lab("killed")
-    with place.tool.Server() as server, classified_by(server):
+    with Server() as server, classified_by(server):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):
             for _ in range(KILLS):
@@ -89,7 +90,7 @@ def backend_killed(place: Place) -> Found:
     """kill -9 of the backend's process: the server stays up, says it is ready, and answers nothing."""
     found = Found()
     lab = place.lab("backend")
-    with place.tool.Server() as server, classified_by(server):
+    with Server() as server, classified_by(server):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):
             time.sleep(3)
@@ -105,7 +106,7 @@ def frozen(place: Place) -> Found:
     """SIGSTOP for half a minute: connections stay open and nothing answers."""
     found = Found()
     lab = place.lab("frozen")
-    with place.tool.Server() as server, classified_by(server):
+    with Server() as server, classified_by(server):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):
             time.sleep(3)
@@ -126,7 +127,7 @@ def flooded(place: Place) -> Found:
     # Without it the queue has no end.
     queue = f"dynamic_batching {{ default_queue_policy {{ max_queue_size: {MOST_AT_ONCE} }} }}\n"
     path.write_text(path.read_text("utf-8") + queue, "utf-8")
-    with place.tool.Server(models) as server, classified_by(server):
+    with Server(models) as server, classified_by(server):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):
             time.sleep(3)
@@ -177,7 +178,7 @@ def poisoned(place: Place) -> Found:
     lab = place.lab("poisoned")
     artefact = poisoned_artefact(place.folder / "artefact").folder
     serve_as(place.folder / "poisoned", NAME, artefact=artefact)
-    with place.tool.Server(place.folder / "poisoned") as server, classified_by(server, artefact):
+    with Server(place.folder / "poisoned") as server, classified_by(server, artefact):
         stream = Stream(lab, server, POISONED)
         with stream.running(A_SECOND):
             time.sleep(POISON_SECONDS)
@@ -202,7 +203,7 @@ def new_version(place: Place) -> Found:
     models = place.folder / "versions"
     Repository(models, NAME).push(load_artefact(shipped_folder()))
     other = other_artefact(place.folder / "other" / NAME, threshold=0.5)
-    with place.tool.Server(models) as server, classified_by(server, VIGILIA_MODEL_REPOSITORY=str(models)):
+    with Server(models) as server, classified_by(server, VIGILIA_MODEL_REPOSITORY=str(models)):
         stream = Stream(lab, server)
         with stream.running(A_SECOND):
             for arguments in (["push", str(other)], ["load", "2"], ["rollback"]):
@@ -247,11 +248,11 @@ def main() -> int:
     options = parser.parse_args()
     rows = []
     kafka = os.environ.get("VIGILIA_TEST_KAFKA")
-    broker = None if kafka else load_kafka_tool().Broker().start()
+    broker = None if kafka else Broker().start()
     try:
         for name in options.only or RUNS:
             with tempfile.TemporaryDirectory(prefix="vigilia-faults-") as folder, RedisServer() as redis:
-                place = Place(Path(folder), kafka or broker.bootstrap_servers, redis.url, load_tool("triton"))
+                place = Place(Path(folder), kafka or broker.bootstrap_servers, redis.url)
                 print(f"{name}: {(RUNS[name].__doc__ or '').splitlines()[0]}", flush=True)
                 found = RUNS[name](place)
             rows.append(row(name, found))

@@ -1,8 +1,8 @@
 """What tests share: the data folder, a real Kafka, a real Redis, names nobody else uses.
 
-Kafka: `VIGILIA_TEST_KAFKA` (host:port) if it is set, else one broker for the session from `tools/kafka/kafka.py`.
-Triton: one server for the session from `tools/triton/triton.py`, whose environment comes from PyPI once, or from the
-folder that `VIGILIA_TEST_TRITON` names.
+Kafka: `VIGILIA_TEST_KAFKA` (host:port) if it is set, else one broker for the session from `tools.kafka`.
+Triton: one server for the session from `tools.triton`, whose environment comes from PyPI once, or from the folder that
+`VIGILIA_TEST_TRITON` names.
 Where one can't be had, a test is skipped with the reason; under CI=true it fails instead.
 """
 
@@ -20,7 +20,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.lab import load_kafka_tool, load_tool
+import tools.triton
+from tools.kafka import Broker, Missing
 
 if TYPE_CHECKING:
     from streams.state.server import RedisServer
@@ -52,22 +53,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def kafka_tool() -> ModuleType:
-    """The module tools/kafka/kafka.py, for tests that need a broker of their own: `kafka_tool.Broker()`."""
-    return load_kafka_tool()
-
-
-@pytest.fixture(scope="session")
-def kafka(kafka_tool: ModuleType) -> Iterator[str]:
+def kafka() -> Iterator[str]:
     """host:port of a real Kafka broker, one for the session. Take topic names from `unique`."""
     given = os.environ.get("VIGILIA_TEST_KAFKA")
     if given:
         yield given
         return
-    broker = kafka_tool.Broker()
+    broker = Broker()
     try:
         broker.start()
-    except kafka_tool.Missing as error:
+    except Missing as error:
         unavailable(f"no Kafka: {error}")
     yield broker.bootstrap_servers
     broker.close()
@@ -75,13 +70,12 @@ def kafka(kafka_tool: ModuleType) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def triton_tool() -> ModuleType:
-    """The module tools/triton/triton.py, for tests that need a server of their own: `triton_tool.Server(models)`."""
-    tool = load_tool("triton")
+    """The package tools.triton, for tests that need a server of their own: `triton_tool.Server(models)`."""
     try:
-        tool.environment()
-    except tool.Missing as error:
+        tools.triton.environment()
+    except Missing as error:
         unavailable(f"no Triton: {error}")
-    return tool
+    return tools.triton
 
 
 @pytest.fixture(scope="session")

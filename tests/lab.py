@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
 
@@ -43,23 +41,6 @@ pairs = 5000
 buckets_per_year = 365
 burn_in_days = 20
 """
-
-
-def load_kafka_tool() -> ModuleType:
-    """The module tools/kafka/kafka.py, which is in no package."""
-    return load_tool("kafka")
-
-
-def load_tool(name: str) -> ModuleType:
-    """The module tools/<name>/<name>.py, which is in no package."""
-    path = Path(__file__).resolve().parent.parent / "tools" / name / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"vigilia_{name}_tool", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_cli(kafka: str, *args: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,7 @@ from streams.commands import checks
 from streams.detect.shares import grown
 from streams.events import Assessment, Tick
 from tests.conftest import unavailable
+from tools.kafka import Broker, Missing
 
 pytestmark = pytest.mark.kafka
 
@@ -169,17 +170,17 @@ def test_quick_asks_whether_kafka_and_redis_answer_and_nothing_else(
 
 
 def test_a_right_that_a_worker_needs_and_lacks_is_named(
-    kafka_tool: Any, vigilia: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vigilia: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker with ACLs that lets everybody do what no ACL names; the group of detect is refused."""
     properties = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
     }
-    broker = kafka_tool.Broker(properties=properties)
+    broker = Broker(properties=properties)
     try:
         broker.start()
-    except kafka_tool.Missing as error:
+    except Missing as error:
         unavailable(f"no Kafka: {error}")
     with contextlib.closing(broker):
         monkeypatch.setenv("VIGILIA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from streams.assess.stage import AssessStage
 from streams.events import END_OF_TIME, AdverseEvent, Product, Tick, decode_record
 from streams.monitors import Monitor, Source
 from streams.transport import Sink, extents
+from tools.kafka import Broker
 
 pytestmark = pytest.mark.kafka
 
@@ -111,10 +111,8 @@ def test_the_chain_is_whole_when_workers_join_and_leave(kafka_log: Any, unique: 
 
 
 @pytest.mark.timeout(240)
-def test_the_chain_is_whole_after_the_broker_is_killed(
-    kafka_tool: ModuleType, kafka_log: Any, unique: Callable[[str], str]
-) -> None:
-    with kafka_tool.Broker() as broker:
+def test_the_chain_is_whole_after_the_broker_is_killed(kafka_log: Any, unique: Callable[[str], str]) -> None:
+    with Broker() as broker:
         world = World(type(kafka_log)(broker.bootstrap_servers), unique, each=3000)
 
         async def run() -> AssessStage:

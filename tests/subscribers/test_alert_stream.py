@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from streams.errors import BrokerUnavailable, SchemaMismatch, TopicMissing
 from streams.events import Alert, Table, Versions, encode
 from streams.settings import Settings, load_settings
 from streams.subscribers import AlertStream
+from tools.kafka import Broker, Missing
 
 pytestmark = pytest.mark.kafka
 
@@ -313,11 +313,11 @@ def test_unreadable_records_can_be_skipped_and_tombstones_are_no_alerts(topic: C
     assert seen(asyncio.run(read())) == [("a", "provisional", 2)]
 
 
-def test_a_follower_waits_for_a_broker_that_goes_away(kafka: str, kafka_tool: ModuleType) -> None:
+def test_a_follower_waits_for_a_broker_that_goes_away(kafka: str) -> None:
     with ExitStack() as stack:
         try:
-            broker = stack.enter_context(kafka_tool.Broker())
-        except kafka_tool.Missing as error:
+            broker = stack.enter_context(Broker())
+        except Missing as error:
             pytest.skip(f"no Kafka of its own: {error}")
         alerts = Topic(broker.bootstrap_servers, "alerts", 1)
         alerts.write([an_alert("before")])

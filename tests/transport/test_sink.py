@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from streams.errors import (
     TransportError,
 )
 from streams.transport import Sink, transport_error
+from tools.kafka import Broker
 
 pytestmark = pytest.mark.kafka
 
@@ -84,10 +84,10 @@ def test_a_group_for_a_partition_that_does_not_exist_fails(kafka_log: Any, uniqu
 
 
 def test_what_a_stopped_broker_does_not_take_fails_and_is_not_sent_later(
-    kafka_tool: ModuleType, kafka_log: Any, unique: Callable[[str], str]
+    kafka_log: Any, unique: Callable[[str], str]
 ) -> None:
     """A record that failed and then arrived would stand behind later ones."""
-    with kafka_tool.Broker() as broker:
+    with Broker() as broker:
         log = type(kafka_log)(broker.bootstrap_servers)
         topic = log.create(unique("stopped"))
 
