@@ -137,7 +137,10 @@ RECIPES = {
         layer_decay=0.9,
     ),
     "further": Recipe(
-        stages=(Stage("made sentences beside all", 1.0, True, 1, 1e-4, 2e-4, augmented=0.8, unlabelled=True),),
+        stages=(
+            Stage("made sentences", 0.5, True, 1, 1.2e-4, 2.5e-4, augmented=4.0),
+            Stage("made sentences beside all", 1.0, True, 1, 5e-5, 1e-4, augmented=1.5, unlabelled=True),
+        ),
         batch=32,
         pair_weight=1.0,
     ),
