@@ -119,19 +119,24 @@ def test_a_sentence_of_two_statements_keeps_both_and_is_positive_if_either_is() 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("[odd]", "line 1: unknown kind 'odd'"),
-        ("+ {drug} gave {effect}.", "line 1: neither"),
-        ("[plain]\nno sign", "line 2: neither"),
-        ("[plain]\n\n+ {drugs}", r"line 3: unknown slot \['drugs'\]"),
-        ("[plain]\n+ <a|b", "line 2: a bracket is not closed"),
-        ("[plain]\n+ a|b", "line 2: .* a bar stands outside"),
-        ("[plain]\n+ <a|{dr>ug}", "line 2: a slot is cut by"),
+        ("no sign", "line 1: neither"),
+        ("# A comment.\n\n+ {drugs}", r"line 3: unknown slot \['drugs'\]"),
+        ("+ {drug}\n+ <a|b", "line 2: a bracket is not closed"),
+        ("+ a|b", "line 1: .* a bar stands outside"),
+        ("- <a|{dr>ug}", "line 1: a slot is cut by"),
     ],
 )
 def test_a_skeleton_file_that_does_not_read_names_file_and_line(tmp_path: Path, lines: str, message: str) -> None:
-    (tmp_path / "note.txt").write_text(lines)
-    with pytest.raises(SkeletonError, match="note.txt, " + message):
-        read_skeletons(tmp_path / "note.txt")
+    path = tmp_path / "note" / "plain.txt"
+    path.parent.mkdir()
+    path.write_text(lines)
+    with pytest.raises(SkeletonError, match="note/plain.txt, " + message):
+        read_skeletons(path)
+
+
+def test_a_skeleton_file_of_no_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SkeletonError, match="unknown kind 'odd', there are plain, negation"):
+        read_skeletons(tmp_path / "note" / "odd.txt")
 
 
 # ---------------------------------------------------------------- exchanged names

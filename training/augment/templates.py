@@ -1,8 +1,8 @@
 """Skeletons of sentences, and the labelled sentences that are grown from them.
 
-A file in skeletons/ holds one register (how a note, a telegram, a list, an abstract, a patient, a nurse writes), its
-name up to the first "-": note.txt and note-assert.txt both hold notes. A line `[kind]` opens a kind; `+ text` is a
-skeleton that reports harm done to somebody, `- text` one that does not. In the text `<a|b>` is a choice, `[a]` may be
+A folder in skeletons/ holds one register (how a note, a telegram, a list, an abstract, a patient, a nurse writes), a
+file in it one kind of assertion. `+ text` is a skeleton that reports harm done to somebody, `- text` one that does not;
+many lines come in twins that differ in the words that matter. In the text `<a|b>` is a choice, `[a]` may be
 left out, both nest; `{drug}` and `{effect}` are filled with names, the same slot twice with the same name, `{drug2}`
 with another. Groups after a colon say who is blamed for what: `{drug:a}` pairs with `{effect:a}` alone. `{other}` is a
 drug that is blamed for nothing; `{sign}` reads like an effect and is none (a denied symptom, a reason to treat); the
@@ -61,22 +61,19 @@ class Skeleton:
 
 
 def read_skeletons(path: Path) -> list[Skeleton]:
-    """The skeletons of one register. Raises SkeletonError with file and line."""
+    """The skeletons of REGISTER/KIND.txt. Raises SkeletonError with file and line."""
+    register, kind = path.parent.name, path.stem
+    if kind not in TEMPLATE_KINDS:
+        raise SkeletonError(f"{register}/{path.name}: unknown kind {kind!r}, there are {', '.join(TEMPLATE_KINDS)}")
     skeletons: list[Skeleton] = []
-    kind = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         sign, _, text = line.partition(" ")
-        if line.startswith("["):
-            kind = line.strip("[]")
-            if kind not in TEMPLATE_KINDS:
-                raise SkeletonError(f"{path.name}, line {number}: unknown kind {kind!r}")
-            continue
-        reason = _fault(text) if sign in ("+", "-") and kind else "neither [kind], nor + or - and a text under a kind"
+        reason = _fault(text) if sign in ("+", "-") else "neither + nor - before a text"
         if reason:
-            raise SkeletonError(f"{path.name}, line {number}: {reason}")
-        skeletons.append(Skeleton(path.stem.partition("-")[0], kind, sign == "+", text))
+            raise SkeletonError(f"{register}/{path.name}, line {number}: {reason}")
+        skeletons.append(Skeleton(register, kind, sign == "+", text))
     return skeletons
 
 
@@ -97,8 +94,8 @@ def _fault(text: str) -> str:
 
 @cache
 def skeletons() -> tuple[Skeleton, ...]:
-    """Every skeleton that is shipped, by file name and line."""
-    return tuple(skeleton for path in sorted(FOLDER.glob("*.txt")) for skeleton in read_skeletons(path))
+    """Every skeleton that is shipped, by register, kind and line."""
+    return tuple(skeleton for path in sorted(FOLDER.glob("*/*.txt")) for skeleton in read_skeletons(path))
 
 
 def grow(skeleton: Skeleton, names: Names, rng: random.Random) -> Sentence:
