@@ -68,11 +68,11 @@ class RuleDesk:
         self.store = store
         self.vocabulary = vocabulary
         self._book: RuleBook | None = None
-        self._single = SingleCase(monitor.rules)
 
     def open_facts(self, bucket: int) -> BucketFacts:
         """The facts of an open bucket that has no case yet."""
-        return BucketFacts(bucket, (), self.monitor.rules, self._single)
+        rules = self.monitor.rules
+        return BucketFacts(bucket, (), rules, SingleCase(rules))
 
     def forget(self) -> None:
         """Drop what is in memory."""
