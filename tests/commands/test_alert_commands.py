@@ -37,10 +37,11 @@ def test_alerts_are_a_table_for_people_and_lines_of_json_for_programs(
         "raised", "state", "kind", "level", "status", "review", "drug", "event", "cases", "expected", "statistic", "id"
     ]  # fmt: skip
     assert re.split(r"\s{2,}", row.strip()) == [
-        raised.raised_at, raised.state, "signal", "early", raised.status, "unreviewed", *PLANTED, str(raised.cases),
-        f"{raised.table.expected:.3g}", f"{raised.statistic:.4g}", raised.id,
+        raised.raised_at, raised.state, "signal", raised.level, raised.status, "unreviewed", *PLANTED,
+        str(raised.cases), f"{raised.table.expected:.3g}", f"{raised.statistic:.4g}", raised.id,
     ]  # fmt: skip
-    as_json = vigilia("alerts", "--json", "--drug", "plantedin", "--level", "early", "--monitor", world.monitor.name)
+    filters = ("--drug", "plantedin", "--level", raised.level, "--monitor", world.monitor.name)
+    as_json = vigilia("alerts", "--json", *filters)
     assert decode_alert(as_json.out.encode()) == raised
     assert vigilia("alerts", "--kind", "fatal").err == "no alerts\n"
     nothing = vigilia("alerts", "--json", "--state", "withdrawn")
