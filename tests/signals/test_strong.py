@@ -71,8 +71,8 @@ def test_strata_add_up_and_the_smaller_bound_counts_in_each(n0: int, m0: int, n1
 
 
 def test_the_injection_comes_after_the_update() -> None:
-    rule = AlarmRule(strata=1, pairs=10)
+    rule = AlarmRule(strata=1, pairs=10, reserve=0.25)  # so three quarters of 1/10 for each pair
     bucket = margins(columns=np.array([0]), event_micro=np.array([[MICRO]]), cases=np.array([2]), rule=rule)
     after = grown(np.ones((7, 1)), score_micro=np.array([MICRO]), drug_cases=np.array([1]), bucket=bucket, rule=rule)
     for theta, value in zip(rule.strong_thetas, after[:, 0], strict=True):
-        assert value == pytest.approx(2 * theta / (1 + theta) + 0.1)
+        assert value == pytest.approx(2 * theta / (1 + theta) + 0.075)
