@@ -19,6 +19,7 @@ from streams.errors import (
     StoreUnavailable,
 )
 from streams.events import END_OF_TIME, DeadLetter, Gap, Tick
+from streams.monitors import Monitor, Source
 from streams.state.server import RedisServer
 from streams.state.store import Applied, Refused, Store, StoreSettings
 
@@ -180,6 +181,17 @@ def test_other_settings_under_the_same_name_are_refused_at_start_and_under_way(
         Store.connect(redis_server.url, changed)
     with pytest.raises(SettingsChanged):
         Bench(Store(bench.store.client, changed)).apply(report(0, 5))
+
+
+def test_state_of_other_rules_is_refused_and_the_message_says_what_to_do(
+    redis_server: RedisServer, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = Monitor(name=unique("rules"), sources=(Source(topic="r"),))
+    Bench(Store.connect(redis_server.url, StoreSettings.of(monitor))).apply(report(0, 5))
+    monkeypatch.setattr("streams.state.session.RULE_VERSION", "early/1 strong/99")
+    told = r"strong/2 rules/2.*now they are.*strong/99 rules/2.*a new name and replay"
+    with pytest.raises(SettingsChanged, match=told):
+        Store.connect(redis_server.url, StoreSettings.of(monitor))
 
 
 def test_state_of_a_newer_schema_is_refused(bench: Bench, redis_server: RedisServer) -> None:
